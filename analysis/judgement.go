@@ -1,0 +1,189 @@
+package analysis
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/headway-rollouts/headway/analysis/expr"
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+const (
+	// errorRetry is the time from an error to the next measurement, whatever the interval.
+	errorRetry = 10 * time.Second
+	// minInterval keeps a metric with interval 0 from measuring without a pause.
+	minInterval = time.Second
+	// retention is how many measurements of a metric are kept by default.
+	retention = 10
+	// errorLimit is how many errors in a row are acceptable by default.
+	errorLimit = 4
+)
+
+// judgement is how one metric is timed and judged: the arguments are filled in
+// and the defaults applied.
+type judgement struct {
+	index           int
+	name            string
+	interval, delay time.Duration
+	// count is how many measurements to take; 0 is without end.
+	count                                   int32
+	failures, inconclusives, errors, passes int32
+	dryRun                                  bool
+	keep                                    int
+}
+
+// judgements reads the metrics of a run. The error says what is wrong with the
+// spec; a run with such a spec cannot start.
+func judgements(spec *v1alpha1.AnalysisRunSpec) ([]judgement, error) {
+	values, secrets, err := ArgValues(spec.Args)
+	if err != nil {
+		return nil, err
+	}
+	for _, secret := range secrets {
+		values[secret.Name] = Redacted
+	}
+	metrics, err := resolved(spec.Metrics, values)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]judgement, len(metrics))
+	for i := range metrics {
+		out[i] = judge(i, &metrics[i])
+	}
+	return out, applyRules(out, spec, values)
+}
+
+// resolved fills in the arguments of everything but the providers: those may
+// hold secrets and are resolved when they are asked.
+func resolved(metrics []v1alpha1.Metric, values map[string]string) ([]v1alpha1.Metric, error) {
+	path := field.NewPath("metrics")
+	if len(metrics) == 0 {
+		return nil, field.Required(path, "no metrics specified")
+	}
+	out := make([]v1alpha1.Metric, len(metrics))
+	for i, metric := range metrics {
+		metric.Provider = v1alpha1.MetricProvider{}
+		filled, err := ResolveMetric(metric, values)
+		if err != nil {
+			return nil, err
+		}
+		filled.Provider = metrics[i].Provider
+		out[i] = filled
+	}
+	if errs := v1alpha1.ValidateMetrics(out, path); len(errs) > 0 {
+		return nil, errs[0]
+	}
+	return out, checkConditions(out, path)
+}
+
+func checkConditions(metrics []v1alpha1.Metric, path *field.Path) error {
+	for i, metric := range metrics {
+		for name, source := range map[string]string{
+			"successCondition": metric.SuccessCondition, "failureCondition": metric.FailureCondition,
+		} {
+			if source == "" {
+				continue
+			}
+			if err := expr.Check(source); err != nil {
+				return field.Invalid(path.Index(i).Child(name), shorten(source), err.Error())
+			}
+		}
+	}
+	return nil
+}
+
+// judge applies the defaults. The metric was validated.
+func judge(index int, metric *v1alpha1.Metric) judgement {
+	j := judgement{
+		index:         index,
+		name:          metric.Name,
+		interval:      duration(metric.Interval),
+		delay:         duration(metric.InitialDelay),
+		count:         number(metric.Count, 0),
+		failures:      number(metric.FailureLimit, 0),
+		inconclusives: number(metric.InconclusiveLimit, 0),
+		errors:        number(metric.ConsecutiveErrorLimit, errorLimit),
+		passes:        number(metric.ConsecutiveSuccessLimit, 0),
+		keep:          retention,
+	}
+	if j.count == 0 && metric.Interval == "" {
+		j.count = 1
+	}
+	return j
+}
+
+func duration(text v1alpha1.DurationString) time.Duration {
+	parsed, err := text.Duration()
+	if err != nil {
+		return 0
+	}
+	return parsed
+}
+
+func number(value *intstr.IntOrString, otherwise int32) int32 {
+	if value == nil {
+		return otherwise
+	}
+	parsed, err := strconv.ParseInt(value.String(), 10, 32)
+	if err != nil {
+		return otherwise
+	}
+	return int32(parsed)
+}
+
+// applyRules marks the metrics of dry runs and sets how much is kept. A rule
+// that matches nothing is a mistake in it.
+func applyRules(out []judgement, spec *v1alpha1.AnalysisRunSpec, values map[string]string) error {
+	dryRun, err := substitute(spec.DryRun, values)
+	if err != nil {
+		return fmt.Errorf("dryRun: %w", err)
+	}
+	for i, rule := range dryRun {
+		if err := each(out, rule.MetricName, func(j *judgement) { j.dryRun = true }); err != nil {
+			return fmt.Errorf("dryRun[%d]: %w", i, err)
+		}
+	}
+	kept, err := substitute(spec.MeasurementRetention, values)
+	if err != nil {
+		return fmt.Errorf("measurementRetention: %w", err)
+	}
+	for i, rule := range kept {
+		err := each(out, rule.MetricName, func(j *judgement) {
+			if rule.Limit > 0 {
+				j.keep = int(rule.Limit)
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("measurementRetention[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// each does something to every metric whose name matches: * matches all,
+// anything else is a regular expression found anywhere in the name.
+func each(out []judgement, rule string, do func(*judgement)) error {
+	if rule == "*" {
+		rule = ".*"
+	}
+	pattern, err := regexp.Compile(rule)
+	if err != nil {
+		return fmt.Errorf("metricName is neither a name nor a regular expression: %w", err)
+	}
+	matched := false
+	for i := range out {
+		if pattern.MatchString(out[i].name) {
+			matched = true
+			do(&out[i])
+		}
+	}
+	if !matched {
+		return fmt.Errorf("Rule didn't match any metric name(s)") //nolint:staticcheck,revive // The sentence is served API.
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+// Keys of the metadata of a measurement. They are served API.
+const (
+	JobName      = "job-name"
+	JobNamespace = "job-namespace"
+)
+
+// kept is how many Jobs of a metric are kept for a look at their logs.
+const kept = 10
+
+// Provider measures by running Jobs.
+type Provider struct {
+	client client.Client
+	reader client.Reader
+}
+
+// New makes a provider. reader reads Jobs and pods from the API server, so that
+// those of others are not cached.
+func New(writer client.Client, reader client.Reader) *Provider {
+	return &Provider{client: writer, reader: reader}
+}
+
+// Measure starts the Job of a measurement, looks at it, or ends it.
+func (p *Provider) Measure(ctx context.Context, q analysis.Query) analysis.Reply {
+	if q.Metric.Provider.Job == nil {
+		return analysis.Failure(errors.New("the metric has no job"))
+	}
+	reply, err := p.measure(ctx, q)
+	if err != nil {
+		return analysis.Failure(err)
+	}
+	return reply
+}
+
+func (p *Provider) measure(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
+	switch q.Verb {
+	case analysis.Take:
+		return p.start(ctx, q)
+	case analysis.Resume:
+		return p.look(ctx, q)
+	case analysis.Terminate:
+		return p.end(ctx, q)
+	}
+	return analysis.Reply{}, fmt.Errorf("unknown verb %q", q.Verb)
+}
+
+// start makes the Job. One that is there already was made by us, before the
+// measurement was stored.
+func (p *Provider) start(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
+	job, err := build(q)
+	if err != nil {
+		return analysis.Reply{}, err
+	}
+	if err := p.client.Create(ctx, job); err != nil {
+		if !apierrors.IsAlreadyExists(err) {
+			return analysis.Reply{}, fmt.Errorf("creating job %s: %w", job.Name, err)
+		}
+		return p.look(ctx, q)
+	}
+	if q.Number > kept {
+		old := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+			Namespace: q.Owner.Namespace, Name: jobName(q.Owner.UID, q.Metric.Name, q.Number-kept),
+		}}
+		if err := p.remove(ctx, old); err != nil {
+			return analysis.Reply{}, err
+		}
+	}
+	return running(job, q, q.Now), nil
+}
+
+func (p *Provider) look(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
+	var job batchv1.Job
+	if err := p.reader.Get(ctx, keyOf(q), &job); err != nil {
+		return analysis.Reply{}, fmt.Errorf("reading job %s: %w", keyOf(q).Name, err)
+	}
+	if job.Labels[UIDLabel] != q.Owner.UID {
+		return analysis.Reply{}, fmt.Errorf("job %s belongs to somebody else", job.Name)
+	}
+	for _, condition := range job.Status.Conditions {
+		if condition.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch condition.Type { //nolint:exhaustive // All other conditions are not final.
+		case batchv1.JobComplete:
+			return ended(&job, v1alpha1.AnalysisPhaseSuccessful, ""), nil
+		case batchv1.JobFailed:
+			return ended(&job, v1alpha1.AnalysisPhaseFailed, condition.Message), nil
+		}
+	}
+	stuck, err := p.stuck(ctx, &job)
+	if err != nil {
+		return analysis.Reply{}, err
+	}
+	if stuck == "" {
+		return running(&job, q, job.CreationTimestamp.Time), nil
+	}
+	// The Job would wait for its image for ever, and says nothing of the canary.
+	if err := p.remove(ctx, &job); err != nil {
+		return analysis.Reply{}, err
+	}
+	return ended(&job, v1alpha1.AnalysisPhaseInconclusive, stuck), nil
+}
+
+// stuck says why a pod of the Job cannot start; empty when none is stuck.
+func (p *Provider) stuck(ctx context.Context, job *batchv1.Job) (string, error) {
+	if job.Status.Active == 0 {
+		return "", nil
+	}
+	var pods corev1.PodList
+	err := p.reader.List(ctx, &pods, client.InNamespace(job.Namespace),
+		client.MatchingLabels{batchv1.JobNameLabel: job.Name}, client.Limit(10))
+	if err != nil {
+		return "", fmt.Errorf("listing the pods of job %s: %w", job.Name, err)
+	}
+	for i := range pods.Items {
+		for _, status := range pods.Items[i].Status.ContainerStatuses {
+			if w := status.State.Waiting; w != nil && noImage(w.Reason) {
+				return fmt.Sprintf("container %s of job %s: %s: %s", status.Name, job.Name, w.Reason, w.Message), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+func noImage(reason string) bool {
+	switch reason {
+	case "ErrImagePull", "ImagePullBackOff", "InvalidImageName":
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *Provider) end(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
+	key := keyOf(q)
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	if err := p.remove(ctx, job); err != nil {
+		return analysis.Reply{}, err
+	}
+	return ended(job, v1alpha1.AnalysisPhaseInconclusive, "the job was terminated with the run"), nil
+}
+
+func (p *Provider) remove(ctx context.Context, job *batchv1.Job) error {
+	err := p.client.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting job %s: %w", job.Name, err)
+	}
+	return nil
+}
+
+// keyOf is the Job of a measurement: the one it was started with, or the one
+// it would be started with.
+func keyOf(q analysis.Query) client.ObjectKey {
+	name := jobName(q.Owner.UID, q.Metric.Name, q.Number)
+	if q.UnderWay != nil && q.UnderWay.Metadata[JobName] != "" {
+		name = q.UnderWay.Metadata[JobName]
+	}
+	return client.ObjectKey{Namespace: q.Owner.Namespace, Name: name}
+}
+
+// running is the reply for a Job that goes on. A young Job is looked at every
+// second, an old one after a tenth of its age.
+func running(job *batchv1.Job, q analysis.Query, since time.Time) analysis.Reply {
+	wait := min(max(q.Now.Sub(since)/10, time.Second), 30*time.Second)
+	return analysis.Reply{Phase: v1alpha1.AnalysisPhaseRunning, Metadata: metadata(job), ResumeAt: q.Now.Add(wait)}
+}
+
+func ended(job *batchv1.Job, phase v1alpha1.AnalysisPhase, message string) analysis.Reply {
+	return analysis.Reply{Phase: phase, Message: message, Metadata: metadata(job)}
+}
+
+func metadata(job *batchv1.Job) map[string]string {
+	return map[string]string{JobName: job.Name, JobNamespace: job.Namespace}
+}

@@ -1,0 +1,31 @@
+package v1alpha1
+
+// Labels and annotations that are part of the served API. Users select on them.
+const (
+	// PodTemplateHashLabel carries the pod template hash on ReplicaSets, pods, AnalysisRuns and in Service selectors.
+	PodTemplateHashLabel = "rollouts-pod-template-hash"
+	// InstanceIDLabel names the controller instance an object belongs to.
+	InstanceIDLabel = "argo-rollouts.argoproj.io/controller-instance-id"
+	// ManagedByAnnotation names the Rollout that points a Service.
+	ManagedByAnnotation = "argo-rollouts.argoproj.io/managed-by-rollouts"
+	// RevisionAnnotation is the revision number on a Rollout and its ReplicaSets.
+	RevisionAnnotation = "rollout.argoproj.io/revision"
+	// RevisionHistoryAnnotation lists the earlier revision numbers of a ReplicaSet that came back.
+	RevisionHistoryAnnotation = "rollout.argoproj.io/revision-history"
+	// DesiredReplicasAnnotation is spec.replicas of the Rollout when a ReplicaSet was last scaled.
+	DesiredReplicasAnnotation = "rollout.argoproj.io/desired-replicas"
+	// ScaleDownDeadlineAnnotation is the RFC 3339 time until which a ReplicaSet that is no longer used keeps its pods.
+	ScaleDownDeadlineAnnotation = "scale-down-deadline"
+	// RolloutTypeLabel says what an AnalysisRun gates: Step, Background, PrePromotion or PostPromotion.
+	RolloutTypeLabel = "rollout-type"
+	// StepIndexLabel is the step an AnalysisRun of type Step gates.
+	StepIndexLabel = "step-index"
+)
+
+// Values of RolloutTypeLabel.
+const (
+	RolloutTypeStep          = "Step"
+	RolloutTypeBackground    = "Background"
+	RolloutTypePrePromotion  = "PrePromotion"
+	RolloutTypePostPromotion = "PostPromotion"
+)

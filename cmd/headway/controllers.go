@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/headway-rollouts/headway/controllers/analysisrun"
+	"github.com/headway-rollouts/headway/controllers/rollout"
+)
+
+// prometheusAddress names the variable with the server of metrics that name none.
+const prometheusAddress = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
+
+// addControllers adds what --controllers asks for.
+func addControllers(mgr manager.Manager, o *options) error {
+	// Users read core/v1 Events, with the reasons and the source that they always had.
+	recorder := mgr.GetEventRecorderFor(eventComponent) //nolint:staticcheck // the recorder of events.k8s.io writes other fields.
+	if err := addAnalysisRuns(mgr, o, recorder); err != nil {
+		return err
+	}
+	if !o.runsRollouts() {
+		return nil
+	}
+	return addRollouts(mgr, o, recorder)
+}
+
+func addAnalysisRuns(mgr manager.Manager, o *options, recorder record.EventRecorder) error {
+	r := analysisrun.New(analysisrun.Options{
+		Client:            mgr.GetClient(),
+		APIReader:         mgr.GetAPIReader(),
+		Recorder:          recorder,
+		Clock:             clock.RealClock{},
+		Concurrency:       o.analysisThreads,
+		PrometheusAddress: os.Getenv(prometheusAddress),
+	})
+	if err := r.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("adding the controller of AnalysisRuns: %w", err)
+	}
+	return nil
+}
+
+func addRollouts(mgr manager.Manager, o *options, recorder record.EventRecorder) error {
+	r := rollout.New(rollout.Options{
+		Client:           mgr.GetClient(),
+		Recorder:         recorder,
+		Clock:            clock.RealClock{},
+		Concurrency:      o.rolloutThreads,
+		ClusterTemplates: !o.namespaced,
+		Resync:           o.resync(),
+	})
+	if err := r.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("adding the controller of Rollouts: %w", err)
+	}
+	return nil
+}

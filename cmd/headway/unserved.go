@@ -1,0 +1,73 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/spf13/pflag"
+)
+
+// unservedFlag is a flag of the incumbent that is accepted so that its command lines keep working, but
+// that changes nothing. The type of its default is the type of the flag.
+type unservedFlag struct {
+	name string
+	def  any
+	why  string
+}
+
+const (
+	oneController = "its work is part of the Rollout controller; see --rollout-threads"
+	noExperiments = "Experiments are not served yet"
+	noRouter      = "this router is not served yet"
+)
+
+var unservedFlags = []unservedFlag{
+	{"experiment-threads", 10, noExperiments},
+	{"service-threads", 10, oneController},
+	{"ingress-threads", 10, oneController},
+	{"ephemeral-metadata-threads", 10, "ephemeral metadata is not served yet"},
+	{"ephemeral-metadata-update-pod-retries", 3, "ephemeral metadata is not served yet"},
+	{"nginx-ingress-classes", []string{"nginx"}, "an Ingress that a Rollout names is routed whatever its class"},
+	{"alb-ingress-classes", []string{"alb"}, noRouter},
+	{"alb-tag-key-resource-id", "ingress.k8s.aws/resource", noRouter},
+	{"alb-verify-weight", false, noRouter},
+	{"aws-target-group-binding-api-version", "elbv2.k8s.aws/v1beta1", noRouter},
+	{"aws-verify-target-group", false, noRouter},
+	{"ambassador-api-version", "getambassador.io/v2", noRouter},
+	{"appmesh-crd-version", "v1beta2", noRouter},
+	{"istio-api-version", "v1alpha3", noRouter},
+	{"traefik-api-group", "traefik.io", noRouter},
+	{"traefik-api-version", "traefik.io/v1alpha1", noRouter},
+	{"traffic-split-api-version", "v1alpha1", noRouter},
+	{"ingress-api-version", "", "Ingresses are always networking.k8s.io/v1"},
+	{"self-service-notification-enabled", false, "notifications are not served yet"},
+}
+
+// bindUnserved declares them with their type, so that a malformed value is still an error.
+func bindUnserved(fs *pflag.FlagSet) {
+	for _, f := range unservedFlags {
+		usage := "accepted, no effect: " + f.why
+		switch def := f.def.(type) {
+		case int:
+			fs.Int(f.name, def, usage)
+		case bool:
+			fs.Bool(f.name, def, usage)
+		case string:
+			fs.String(f.name, def, usage)
+		case []string:
+			fs.StringSlice(f.name, def, usage)
+		default:
+			panic("flag " + strconv.Quote(f.name) + " has a default of no flag type") // A mistake in the table above; a test binds them all.
+		}
+	}
+}
+
+// changedUnserved lists those that the command line sets.
+func changedUnserved(fs *pflag.FlagSet) []unservedFlag {
+	var set []unservedFlag
+	for _, f := range unservedFlags {
+		if fs.Changed(f.name) {
+			set = append(set, f)
+		}
+	}
+	return set
+}

@@ -1,0 +1,203 @@
+package analysisrun
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/provider/job"
+	"github.com/headway-rollouts/headway/analysis/provider/prometheus"
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
+)
+
+// Options are what the controller needs from the process around it.
+type Options struct {
+	// Client reads from a cache and writes to the API server.
+	Client client.Client
+	// APIReader reads Secrets, Jobs and their pods from the API server; they are never cached.
+	APIReader client.Reader
+	// Recorder sends Events; required.
+	Recorder record.EventRecorder
+	// Clock is the source of time. Default the real one.
+	Clock clock.PassiveClock
+	// Concurrency is how many runs are reconciled at once. Default 30.
+	Concurrency int
+	// Measurements is how many measurements are taken at once. Default 256.
+	Measurements int
+	// PrometheusAddress is the server of metrics that name none; may be empty.
+	PrometheusAddress string
+	// Selector limits the runs to those of this instance. Default all.
+	Selector labels.Selector
+	// Providers are used besides and before the built-in ones, by the name of
+	// their field in a metric, such as "prometheus". Default none.
+	Providers map[string]analysis.Provider
+}
+
+// Reconciler carries AnalysisRuns to their end.
+type Reconciler struct {
+	Options
+
+	writes  ownwrites.Log
+	desk    *desk
+	metrics *metrics
+}
+
+// New makes a Reconciler and fills in defaults.
+func New(opts Options) *Reconciler {
+	if opts.Clock == nil {
+		opts.Clock = clock.RealClock{}
+	}
+	if opts.Concurrency <= 0 {
+		opts.Concurrency = 30
+	}
+	if opts.Measurements <= 0 {
+		opts.Measurements = 256
+	}
+	if opts.Selector == nil {
+		opts.Selector = labels.Everything()
+	}
+	opts.Providers = withBuiltIn(opts)
+	return &Reconciler{Options: opts, desk: newDesk(opts.Measurements), metrics: newMetrics()}
+}
+
+func withBuiltIn(opts Options) map[string]analysis.Provider {
+	all := map[string]analysis.Provider{
+		"prometheus": prometheus.New(opts.PrometheusAddress),
+		"job":        job.New(opts.Client, opts.APIReader),
+	}
+	for name, provider := range opts.Providers {
+		all[name] = provider
+	}
+	return all
+}
+
+// SetupWithManager watches AnalysisRuns and the desk. When the manager stops,
+// measurements under way are given up.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if err := r.metrics.register(mgr.GetCache()); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	stop := manager.RunnableFunc(func(ctx context.Context) error {
+		<-ctx.Done()
+		r.desk.close()
+		return nil
+	})
+	if err := mgr.Add(stop); err != nil {
+		return fmt.Errorf("adding the desk: %w", err)
+	}
+	yes := true
+	ours := predicate.NewPredicateFuncs(func(obj client.Object) bool {
+		return r.Selector.Matches(labels.Set(obj.GetLabels()))
+	})
+	err := ctrl.NewControllerManagedBy(mgr).
+		Named("analysisrun").
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency, RecoverPanic: &yes, EnableWarmup: &yes}).
+		For(&v1alpha1.AnalysisRun{}, builder.WithPredicates(ours)).
+		WatchesRawSource(source.Channel(r.desk.finished, &handler.EnqueueRequestForObject{})).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("building the controller: %w", err)
+	}
+	return nil
+}
+
+// staleRetry is how soon to look again when the cache has not seen our own writes yet.
+const staleRetry = 20 * time.Millisecond
+
+// Reconcile judges what was measured, stores it, and has taken what is due.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	began := r.Clock.Now()
+	result, err := r.reconcile(ctx, req)
+	r.metrics.reconciled(req.NamespacedName, r.Clock.Since(began), err)
+	return result, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	fresh, err := r.writes.Seen(ctx, r.Client, req.NamespacedName, r.Clock.Now())
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("checking for own writes: %w", err)
+	}
+	if !fresh {
+		return ctrl.Result{RequeueAfter: staleRetry}, nil
+	}
+	var run v1alpha1.AnalysisRun
+	if err := r.Client.Get(ctx, req.NamespacedName, &run); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.desk.forgetKey(req.NamespacedName)
+			r.metrics.forget(req.NamespacedName)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, fmt.Errorf("reading the AnalysisRun: %w", err)
+	}
+	if !run.DeletionTimestamp.IsZero() {
+		r.desk.forgetKey(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if run.Status.Phase.Completed() {
+		r.desk.forgetKey(req.NamespacedName)
+		return r.expire(ctx, &run)
+	}
+	return r.advance(ctx, &run)
+}
+
+// advance takes a run one step further.
+func (r *Reconciler) advance(ctx context.Context, run *v1alpha1.AnalysisRun) (ctrl.Result, error) {
+	now := r.Clock.Now()
+	results := r.desk.results(run)
+	status := analysis.Next(run, results, now)
+	if err := r.report(ctx, run, &status); err != nil {
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return ctrl.Result{RequeueAfter: staleRetry}, nil // decided on a run that is no more
+		}
+		return ctrl.Result{}, fmt.Errorf("storing the status: %w", err)
+	}
+	r.desk.recorded(run, results)
+	run = run.DeepCopy()
+	run.Status = status
+	if run.Status.Phase.Completed() {
+		r.desk.forgetKey(client.ObjectKeyFromObject(run))
+		return r.expire(ctx, run)
+	}
+	schedule := analysis.Due(run, now)
+	for _, task := range schedule.Tasks {
+		r.desk.start(run, task, r.take)
+	}
+	if schedule.Wake.IsZero() {
+		return ctrl.Result{}, nil // the desk wakes the run
+	}
+	return ctrl.Result{RequeueAfter: max(schedule.Wake.Sub(now), time.Millisecond)}, nil
+}
+
+// expire deletes a completed run whose time is over.
+func (r *Reconciler) expire(ctx context.Context, run *v1alpha1.AnalysisRun) (ctrl.Result, error) {
+	at := analysis.Expiry(run)
+	if at.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	if wait := at.Sub(r.Clock.Now()); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	ctrl.LoggerFrom(ctx).Info("Deleting AnalysisRun", "reason", "its ttlStrategy is over")
+	err := r.Client.Delete(ctx, run,
+		client.Preconditions{UID: &run.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
+		return ctrl.Result{}, fmt.Errorf("deleting the AnalysisRun: %w", err)
+	}
+	return ctrl.Result{}, nil
+}

@@ -1,0 +1,155 @@
+package analysisrun
+
+import (
+	"context"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+// measure takes one measurement and returns what came of it. It ends when the
+// context does.
+type measure func(ctx context.Context, run *v1alpha1.AnalysisRun, task analysis.Task) analysis.Result
+
+// desk has measurements taken outside of the queue. It holds at most one per
+// metric of a run: from its start until its result is stored in the status.
+type desk struct {
+	// finished wakes a run that has a new result.
+	finished chan event.GenericEvent
+
+	// slots limits how many measurements are taken at once.
+	slots  chan struct{}
+	ctx    context.Context //nolint:containedctx // It is the life of the desk, not of a call.
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu   sync.Mutex
+	runs map[types.NamespacedName]*seat
+}
+
+// seat is what the desk holds of one run.
+type seat struct {
+	uid     types.UID
+	ctx     context.Context //nolint:containedctx // It ends what is measured for this run.
+	cancel  context.CancelFunc
+	metrics map[string]*analysis.Result // nil while the measurement is under way
+}
+
+func newDesk(slots int) *desk {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &desk{
+		finished: make(chan event.GenericEvent),
+		slots:    make(chan struct{}, slots),
+		ctx:      ctx,
+		cancel:   cancel,
+		runs:     map[types.NamespacedName]*seat{},
+	}
+}
+
+// start has a measurement taken unless the metric is being measured already.
+func (d *desk) start(run *v1alpha1.AnalysisRun, task analysis.Task, take measure) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx.Err() != nil {
+		return
+	}
+	s := d.seatOf(run)
+	if _, busy := s.metrics[task.Metric]; busy {
+		return
+	}
+	s.metrics[task.Metric] = nil
+	d.done.Go(func() { d.work(s, run, task, take) })
+}
+
+// seatOf is the seat of a run; one of an earlier run of the same name is given up.
+func (d *desk) seatOf(run *v1alpha1.AnalysisRun) *seat {
+	key := client.ObjectKeyFromObject(run)
+	s := d.runs[key]
+	if s != nil && s.uid == run.UID {
+		return s
+	}
+	if s != nil {
+		s.cancel()
+	}
+	ctx, cancel := context.WithCancel(d.ctx)
+	s = &seat{uid: run.UID, ctx: ctx, cancel: cancel, metrics: map[string]*analysis.Result{}}
+	d.runs[key] = s
+	return s
+}
+
+func (d *desk) work(s *seat, run *v1alpha1.AnalysisRun, task analysis.Task, take measure) {
+	select {
+	case d.slots <- struct{}{}:
+	case <-s.ctx.Done():
+		return
+	}
+	result := take(s.ctx, run, task)
+	<-d.slots
+	if s.ctx.Err() != nil {
+		return // nobody waits for it any more
+	}
+	d.mu.Lock()
+	s.metrics[task.Metric] = &result
+	d.mu.Unlock()
+	wake := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name}}
+	select {
+	case d.finished <- event.GenericEvent{Object: wake}:
+	case <-s.ctx.Done():
+	}
+}
+
+// results are the measurements of a run that were taken and not yet stored, in
+// the order of its metrics.
+func (d *desk) results(run *v1alpha1.AnalysisRun) []analysis.Result {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.runs[client.ObjectKeyFromObject(run)]
+	if s == nil || s.uid != run.UID {
+		return nil
+	}
+	var out []analysis.Result
+	for _, result := range s.metrics {
+		if result != nil {
+			out = append(out, *result)
+		}
+	}
+	inOrder(out)
+	return out
+}
+
+// recorded forgets results that are stored in the status.
+func (d *desk) recorded(run *v1alpha1.AnalysisRun, results []analysis.Result) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.runs[client.ObjectKeyFromObject(run)]
+	if s == nil || s.uid != run.UID {
+		return
+	}
+	for _, result := range results {
+		delete(s.metrics, result.Task.Metric)
+	}
+}
+
+// forgetKey gives up everything that is measured for a run.
+func (d *desk) forgetKey(key types.NamespacedName) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.runs[key]; s != nil {
+		s.cancel()
+		delete(d.runs, key)
+	}
+}
+
+// close gives up everything and waits until it has ended.
+func (d *desk) close() {
+	d.mu.Lock()
+	d.cancel()
+	d.mu.Unlock()
+	d.done.Wait()
+}

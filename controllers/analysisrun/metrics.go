@@ -1,0 +1,125 @@
+package analysisrun
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	crmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+// metrics are the series of the served API.
+type metrics struct {
+	reconcile *prometheus.HistogramVec
+	failures  *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	object := []string{"namespace", "name"}
+	return &metrics{
+		reconcile: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "analysis_run_reconcile", Help: "Analysis Run reconciliation performance.", Buckets: []float64{0.01, 0.15, .25, .5, 1},
+		}, object),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "analysis_run_reconcile_error", Help: "Error occurring during the analysis run.",
+		}, object),
+	}
+}
+
+func (m *metrics) register(reader client.Reader) error {
+	for _, c := range []prometheus.Collector{m.reconcile, m.failures, inventory{reader}} {
+		if err := crmetrics.Registry.Register(c); err != nil {
+			return fmt.Errorf("registering a collector: %w", err)
+		}
+	}
+	return nil
+}
+
+func (m *metrics) reconciled(key types.NamespacedName, took time.Duration, err error) {
+	m.reconcile.WithLabelValues(key.Namespace, key.Name).Observe(took.Seconds())
+	if err != nil {
+		m.failures.WithLabelValues(key.Namespace, key.Name).Inc()
+	}
+}
+
+func (m *metrics) forget(key types.NamespacedName) {
+	object := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
+	m.reconcile.DeletePartialMatch(object)
+	m.failures.DeletePartialMatch(object)
+}
+
+var (
+	infoDesc = prometheus.NewDesc("analysis_run_info", "Information about analysis run.",
+		[]string{"namespace", "name", "phase"}, nil)
+	phaseDesc = prometheus.NewDesc("analysis_run_phase", "Information on the state of the Analysis Run.",
+		[]string{"namespace", "name", "phase"}, nil)
+	metricTypeDesc = prometheus.NewDesc("analysis_run_metric_type", "Information on the type of a specific metric in the Analysis Runs.",
+		[]string{"namespace", "name", "metric", "type"}, nil)
+	metricPhaseDesc = prometheus.NewDesc("analysis_run_metric_phase", "Information on the state of a specific metric in the Analysis Run.",
+		[]string{"namespace", "name", "metric", "type", "dry_run", "phase"}, nil)
+)
+
+// inventory tells of every AnalysisRun in the cache at the moment of a scrape.
+type inventory struct{ reader client.Reader }
+
+// Describe is part of prometheus.Collector.
+func (inventory) Describe(ch chan<- *prometheus.Desc) {
+	ch <- infoDesc
+	ch <- phaseDesc
+	ch <- metricTypeDesc
+	ch <- metricPhaseDesc
+}
+
+// Collect is part of prometheus.Collector.
+func (i inventory) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var list v1alpha1.AnalysisRunList
+	if err := i.reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return // the cache is not synced yet
+	}
+	for n := range list.Items {
+		collect(ch, &list.Items[n])
+	}
+}
+
+func collect(ch chan<- prometheus.Metric, run *v1alpha1.AnalysisRun) {
+	gauge := func(desc *prometheus.Desc, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, 1, append([]string{run.Namespace, run.Name}, labels...)...)
+	}
+	gauge(infoDesc, string(run.Status.Phase))
+	gauge(phaseDesc, string(run.Status.Phase))
+	seen := map[string]string{}
+	for i := range run.Spec.Metrics {
+		metric := &run.Spec.Metrics[i]
+		if _, twice := seen[metric.Name]; twice {
+			continue // an invalid run; a series must not occur twice
+		}
+		seen[metric.Name] = typeOf(metric)
+		gauge(metricTypeDesc, metric.Name, seen[metric.Name])
+	}
+	for _, result := range run.Status.MetricResults {
+		gauge(metricPhaseDesc, result.Name, seen[result.Name], strconv.FormatBool(result.DryRun), string(result.Phase))
+	}
+}
+
+// providerTypes are the names of providers in the served series, by their fields.
+var providerTypes = map[string]string{
+	"prometheus": "Prometheus", "kayenta": "Kayenta", "web": "WebMetric", "datadog": "Datadog",
+	"wavefront": "Wavefront", "newRelic": "NewRelic", "job": "Job", "cloudWatch": "CloudWatch",
+	"graphite": "Graphite", "influxdb": "Influxdb", "skywalking": "SkyWalking", "plugin": "Plugin",
+}
+
+func typeOf(metric *v1alpha1.Metric) string {
+	kinds := metric.Provider.Kinds()
+	if len(kinds) != 1 {
+		return ""
+	}
+	return providerTypes[kinds[0]]
+}

@@ -1,0 +1,85 @@
+package analysisrun
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+// report stores a status in one patch of what differs, and then tells what
+// became true. AnalysisRuns have no status subresource.
+func (r *Reconciler) report(ctx context.Context, run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) error {
+	diff, err := statusDiff(&run.Status, status)
+	if err != nil || diff == nil {
+		return err
+	}
+	// The UID changes nothing; it keeps the status off a new run of the same name.
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": run.UID},
+		"status":   diff,
+	})
+	if err != nil {
+		return fmt.Errorf("encoding the status: %w", err)
+	}
+	into := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name}}
+	c := r.writes.Client(r.Client, client.ObjectKeyFromObject(run), r.Clock.Now())
+	if err := c.Patch(ctx, into, client.RawPatch(types.MergePatchType, body)); err != nil {
+		return err //nolint:wrapcheck // The caller says what it was doing, and asks for the kind of error.
+	}
+	r.tell(run, status)
+	return nil
+}
+
+// statusDiff is the merge patch from one status to another; nil when they are equal.
+func statusDiff(from, to *v1alpha1.AnalysisRunStatus) (json.RawMessage, error) {
+	was, err := json.Marshal(from)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the old status: %w", err)
+	}
+	is, err := json.Marshal(to)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the new status: %w", err)
+	}
+	diff, err := jsonpatch.CreateMergePatch(was, is)
+	if err != nil {
+		return nil, fmt.Errorf("comparing statuses: %w", err)
+	}
+	if string(diff) == "{}" {
+		return nil, nil
+	}
+	return diff, nil
+}
+
+// tell sends an Event for every metric that ended, and for the run.
+func (r *Reconciler) tell(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) {
+	before := make(map[string]v1alpha1.AnalysisPhase, len(run.Status.MetricResults))
+	for _, result := range run.Status.MetricResults {
+		before[result.Name] = result.Phase
+	}
+	for _, result := range status.MetricResults {
+		if result.Phase.Completed() && !before[result.Name].Completed() {
+			r.Recorder.Eventf(run, weight(result.Phase), "Metric"+string(result.Phase),
+				"Metric '%s' Completed. Result: %s", result.Name, result.Phase)
+		}
+	}
+	if status.Phase.Completed() && !run.Status.Phase.Completed() {
+		r.Recorder.Eventf(run, weight(status.Phase), "AnalysisRun"+string(status.Phase),
+			"Analysis Completed. Result: %s", status.Phase)
+	}
+}
+
+// weight is the type of the Event of a phase.
+func weight(phase v1alpha1.AnalysisPhase) string {
+	if phase == v1alpha1.AnalysisPhaseFailed || phase == v1alpha1.AnalysisPhaseError {
+		return corev1.EventTypeWarning
+	}
+	return corev1.EventTypeNormal
+}

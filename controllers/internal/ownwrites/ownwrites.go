@@ -1,0 +1,132 @@
+// Package ownwrites tells a controller whether its cache has seen its own
+// writes. A plan made on a cache that has not would repeat them, or decide on
+// a world that is already gone.
+//
+// It knows nothing of other writers: preconditions on the writes cover those.
+package ownwrites
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// patience is how long a write is waited for: its object may have been deleted
+// meanwhile, and then the cache never shows it.
+const patience = 5 * time.Second
+
+// Log remembers the writes of each reconciled object until the cache shows them.
+// The zero value is ready to use.
+type Log struct {
+	mu      sync.Mutex
+	pending map[types.NamespacedName][]write
+}
+
+type write struct {
+	object client.Object
+	until  time.Time
+}
+
+// Client is a client that remembers what it writes on behalf of owner.
+func (l *Log) Client(c client.Client, owner types.NamespacedName, now time.Time) client.Client {
+	return recording{Client: c, note: func(obj client.Object) { l.note(owner, write{obj, now.Add(patience)}) }}
+}
+
+func (l *Log) note(owner types.NamespacedName, w write) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending == nil {
+		l.pending = map[types.NamespacedName][]write{}
+	}
+	l.pending[owner] = append(l.pending[owner], w)
+}
+
+// Seen reports whether the cache shows every write made on behalf of owner, and
+// forgets those it shows.
+func (l *Log) Seen(ctx context.Context, cache client.Reader, owner types.NamespacedName, now time.Time) (bool, error) {
+	l.mu.Lock()
+	pending := l.pending[owner]
+	delete(l.pending, owner)
+	l.mu.Unlock()
+
+	var rest []write
+	for _, w := range pending {
+		shown, err := shows(ctx, cache, w.object)
+		if err != nil {
+			return false, err
+		}
+		if !shown && now.Before(w.until) {
+			rest = append(rest, w)
+		}
+	}
+	for _, w := range rest {
+		l.note(owner, w)
+	}
+	return len(rest) == 0, nil
+}
+
+func shows(ctx context.Context, cache client.Reader, written client.Object) (bool, error) {
+	cached, ok := written.DeepCopyObject().(client.Object)
+	if !ok {
+		return true, nil
+	}
+	err := cache.Get(ctx, client.ObjectKeyFromObject(written), cached)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for an own write in the cache: %w", err)
+	}
+	order, err := resourceversion.CompareResourceVersion(cached.GetResourceVersion(), written.GetResourceVersion())
+	if err != nil {
+		return true, nil //nolint:nilerr // A server with opaque versions cannot be compared; preconditions protect.
+	}
+	return order >= 0, nil
+}
+
+// recording is a client that notes what it wrote.
+type recording struct {
+	client.Client
+
+	note func(client.Object)
+}
+
+func (r recording) Create(ctx context.Context, obj client.Object, opts ...client.CreateOption) error {
+	if err := r.Client.Create(ctx, obj, opts...); err != nil {
+		return err //nolint:wrapcheck // It stands in for the client it wraps.
+	}
+	r.note(obj)
+	return nil
+}
+
+func (r recording) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+	if err := r.Client.Patch(ctx, obj, patch, opts...); err != nil {
+		return err //nolint:wrapcheck // It stands in for the client it wraps.
+	}
+	r.note(obj)
+	return nil
+}
+
+func (r recording) Status() client.SubResourceWriter {
+	return recordingStatus{SubResourceWriter: r.Client.Status(), note: r.note}
+}
+
+type recordingStatus struct {
+	client.SubResourceWriter
+
+	note func(client.Object)
+}
+
+func (r recordingStatus) Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+	if err := r.SubResourceWriter.Patch(ctx, obj, patch, opts...); err != nil {
+		return err //nolint:wrapcheck // It stands in for the writer it wraps.
+	}
+	r.note(obj)
+	return nil
+}

@@ -1,0 +1,97 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+	"github.com/headway-rollouts/headway/controllers/rollout/resources"
+)
+
+// identify finds the revision that the template asks for, and the hash of the
+// steps. What the last status says about an unchanged spec is believed before
+// any hash is computed again: hashes depend on the libraries compiled in, and a
+// new one must never redeploy what did not change.
+func (r *Reconciler) identify(ctx context.Context, seen *observed) error {
+	ro := seen.Rollout
+	steps, err := resources.StepHash(ro.Spec.Strategy.Canary)
+	if err != nil {
+		return fmt.Errorf("hashing the steps: %w", err)
+	}
+	seen.StepHash, seen.CollisionCount = steps, ro.Status.CollisionCount
+	_, exists := seen.Revisions[ro.Status.CurrentPodHash]
+	unchanged := ro.Status.ObservedGeneration == strconv.FormatInt(ro.Generation, 10) && !wasInvalid(ro)
+	if unchanged && ro.Status.CurrentStepHash != "" {
+		seen.StepHash = ro.Status.CurrentStepHash
+	}
+	if exists && unchanged || ro.Spec.Template.Malformed != "" {
+		seen.Current = ro.Status.CurrentPodHash
+		return nil
+	}
+	if seen.Current, err = resources.TemplateHash(ro.Spec.Template, seen.CollisionCount); err != nil {
+		return fmt.Errorf("hashing the template: %w", err)
+	}
+	if _, exists := seen.Revisions[seen.Current]; exists {
+		return nil
+	}
+	if same, err := r.sameTemplate(ctx, seen); same != "" || err != nil {
+		seen.Current = same
+		return err
+	}
+	return r.freeName(ctx, seen)
+}
+
+func wasInvalid(ro *v1alpha1.Rollout) bool {
+	return slices.ContainsFunc(ro.Status.Conditions, func(c v1alpha1.RolloutCondition) bool { return c.Type == v1alpha1.RolloutInvalidSpec })
+}
+
+// sameTemplate finds a revision whose template is the wanted one in other
+// words. Only the API server knows what it fills in, so it is asked, by a dry
+// run, for the rare template that an existing one might be equal to.
+func (r *Reconciler) sameTemplate(ctx context.Context, seen *observed) (string, error) {
+	for hash, rs := range seen.replicaSets {
+		may, err := resources.MayMatch(seen.Rollout.Spec.Template, rs)
+		if err != nil {
+			return "", fmt.Errorf("comparing with ReplicaSet %s: %w", rs.Name, err)
+		}
+		if !may {
+			continue
+		}
+		filled := resources.ReplicaSet(seen.Rollout, plan.CreateRevision{Hash: hash})
+		filled.GenerateName, filled.Name = filled.Name+"-", ""
+		if err := r.Client.Create(ctx, filled, client.DryRunAll); err != nil {
+			return "", fmt.Errorf("asking the API server to complete the template: %w", err)
+		}
+		if resources.SameTemplate(filled.Spec.Template, rs.Spec.Template) {
+			return hash, nil
+		}
+	}
+	return "", nil
+}
+
+// freeName moves on to another hash while the name of the ReplicaSet is taken by somebody else's.
+func (r *Reconciler) freeName(ctx context.Context, seen *observed) error {
+	for {
+		var rs appsv1.ReplicaSet
+		err := r.Client.Get(ctx, client.ObjectKey{Namespace: seen.Rollout.Namespace, Name: resources.ReplicaSetName(seen.Rollout.Name, seen.Current)}, &rs)
+		if apierrors.IsNotFound(err) || err == nil && metav1.IsControlledBy(&rs, seen.Rollout) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("looking for ReplicaSet %s: %w", seen.Current, err)
+		}
+		seen.CollisionCount = ptr.To(ptr.Deref(seen.CollisionCount, 0) + 1)
+		if seen.Current, err = resources.TemplateHash(seen.Rollout.Spec.Template, seen.CollisionCount); err != nil {
+			return fmt.Errorf("hashing the template: %w", err)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package rollout
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+	"github.com/headway-rollouts/headway/controllers/rollout/resources"
+	"github.com/headway-rollouts/headway/trafficrouting"
+	"github.com/headway-rollouts/headway/trafficrouting/services"
+)
+
+// observed is a snapshot and the objects it was read from.
+type observed struct {
+	plan.Snapshot
+
+	replicaSets map[string]*appsv1.ReplicaSet // by hash
+}
+
+// observe reads everything the planner may know, all of it from the cache. It changes nothing.
+func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*observed, error) {
+	seen := &observed{Snapshot: plan.Snapshot{Now: r.Clock.Now(), Rollout: ro}, replicaSets: map[string]*appsv1.ReplicaSet{}}
+	if err := r.observeRevisions(ctx, seen); err != nil {
+		return nil, err
+	}
+	if err := r.observeAnalyses(ctx, seen); err != nil {
+		return nil, err
+	}
+	if errs := v1alpha1.ValidateRollout(ro); len(errs) > 0 {
+		seen.Invalid = errs[0]
+	}
+	for _, read := range []func(context.Context, *observed) error{r.observeServices, r.observeTraffic, r.checkTemplates} {
+		if err := seen.invalidOr(read(ctx, seen)); err != nil {
+			return nil, err
+		}
+	}
+	return seen, nil
+}
+
+// invalidOr keeps the first error that is about the spec and returns any other.
+func (s *observed) invalidOr(err error) error {
+	var invalid *field.Error
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	if s.Invalid == nil {
+		s.Invalid = invalid
+	}
+	return nil
+}
+
+func (r *Reconciler) observeRevisions(ctx context.Context, seen *observed) error {
+	var list appsv1.ReplicaSetList
+	if err := r.Client.List(ctx, &list, client.InNamespace(seen.Rollout.Namespace), client.MatchingFields{ownerIndex: string(seen.Rollout.UID)}, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing ReplicaSets: %w", err)
+	}
+	seen.Revisions = make(map[string]plan.Revision, len(list.Items))
+	for i := range list.Items {
+		rs := &list.Items[i]
+		if !rs.DeletionTimestamp.IsZero() {
+			continue
+		}
+		rev := resources.Revision(seen.Rollout, rs)
+		seen.Revisions[rev.Hash], seen.replicaSets[rev.Hash] = rev, rs
+	}
+	return r.identify(ctx, seen)
+}
+
+func (r *Reconciler) observeAnalyses(ctx context.Context, seen *observed) error {
+	var list v1alpha1.AnalysisRunList
+	if err := r.Client.List(ctx, &list, client.InNamespace(seen.Rollout.Namespace), client.MatchingFields{ownerIndex: string(seen.Rollout.UID)}, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing AnalysisRuns: %w", err)
+	}
+	for i := range list.Items {
+		if run := &list.Items[i]; run.DeletionTimestamp.IsZero() {
+			seen.Analyses = append(seen.Analyses, resources.Analysis(run))
+		}
+	}
+	slices.SortFunc(seen.Analyses, func(a, b plan.Analysis) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(len(a.Name), len(b.Name)), cmp.Compare(a.Name, b.Name))
+	})
+	return nil
+}
+
+func (r *Reconciler) observeServices(ctx context.Context, seen *observed) error {
+	canary := seen.Rollout.Spec.Strategy.Canary
+	if canary == nil {
+		return nil
+	}
+	path := field.NewPath("spec", "strategy", "canary")
+	stable, err := r.selected(ctx, seen, canary.StableService, path.Child("stableService"))
+	if err != nil {
+		return err
+	}
+	tried, err := r.selected(ctx, seen, canary.CanaryService, path.Child("canaryService"))
+	if err != nil {
+		return err
+	}
+	seen.Services = plan.Services{Stable: stable, Canary: tried}
+	return nil
+}
+
+func (r *Reconciler) selected(ctx context.Context, seen *observed, name string, path *field.Path) (plan.Selected, error) {
+	if name == "" {
+		return plan.Selected{}, nil
+	}
+	var svc corev1.Service
+	err := r.Client.Get(ctx, client.ObjectKey{Namespace: seen.Rollout.Namespace, Name: name}, &svc)
+	if apierrors.IsNotFound(err) {
+		return plan.Selected{}, services.NotFound(path, name)
+	}
+	if err != nil {
+		return plan.Selected{}, fmt.Errorf("reading Service %s: %w", name, err)
+	}
+	// An untyped nil is no error, a nil *field.Error in an error would be one.
+	if invalid := services.Validate(&svc, seen.Rollout.Name, seen.Rollout.Spec.Template.Labels, path); invalid != nil {
+		return plan.Selected{}, invalid
+	}
+	return plan.Selected{Hash: services.Hash(&svc), Adopted: services.ManagedBy(&svc) != ""}, nil
+}
+
+func (r *Reconciler) observeTraffic(ctx context.Context, seen *observed) error {
+	traffic, err := router(r.Client, seen.Rollout).Observe(ctx, trafficrouting.Ref{Rollout: seen.Rollout})
+	if err != nil {
+		return fmt.Errorf("observing traffic: %w", err)
+	}
+	seen.Traffic = traffic
+	return nil
+}

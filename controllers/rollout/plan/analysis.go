@@ -1,0 +1,126 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+func failed(phase v1alpha1.AnalysisPhase) bool {
+	return phase == v1alpha1.AnalysisPhaseFailed || phase == v1alpha1.AnalysisPhaseError
+}
+
+// stepRun is the AnalysisRun of the current step; nil when there is none yet.
+func (w world) stepRun() *Analysis {
+	if w.currentStep().Analysis == nil {
+		return nil
+	}
+	return w.latest(v1alpha1.RolloutTypeStep, w.step)
+}
+
+// backgroundRun is the AnalysisRun beside the steps; nil when there is none yet.
+func (w world) backgroundRun() *Analysis {
+	if w.canary.Analysis == nil {
+		return nil
+	}
+	return w.latest(v1alpha1.RolloutTypeBackground, 0)
+}
+
+// latest is the newest run of this attempt at the current revision.
+func (w world) latest(kind string, step int32) *Analysis {
+	if w.changed || w.retried {
+		return nil
+	}
+	for _, run := range slices.Backward(w.Analyses) {
+		if run.Kind == kind && run.Step == step && run.Hash == w.Current && run.Revision == w.current().Number && w.thisAttempt(run) {
+			return &run
+		}
+	}
+	return nil
+}
+
+// thisAttempt tells the runs of a retried update from those before the retry.
+// Times have whole seconds, so a run made in the second of the abort is told by
+// what it does: a run of the new attempt is still going or already recorded.
+func (w world) thisAttempt(run Analysis) bool {
+	at := w.old.AbortedAt
+	switch {
+	case w.old.Abort, at == nil, run.Created.After(at.Time), w.recorded(run.Name):
+		return true
+	default:
+		return !run.Phase.Completed() && !run.Stopping
+	}
+}
+
+// analyses stops the runs that no longer gate anything and starts those that should.
+func analyses(w world) []Action {
+	var actions []Action
+	for _, run := range w.Analyses {
+		if !run.Phase.Completed() && !run.Stopping && !w.gates(run) {
+			actions = append(actions, StopAnalysis{run.Name, "it no longer gates anything"})
+		}
+	}
+	if !w.analysing() || w.Rollout.Spec.Paused {
+		return actions
+	}
+	if w.currentStep().Analysis != nil && w.wantsRun(w.stepRun()) {
+		actions = append(actions, StartAnalysis{w.runName(v1alpha1.RolloutTypeStep), v1alpha1.RolloutTypeStep, w.step, fmt.Sprintf("step %d is an analysis", w.step)})
+	}
+	if w.backgroundDue() {
+		actions = append(actions, StartAnalysis{w.runName(v1alpha1.RolloutTypeBackground), v1alpha1.RolloutTypeBackground, 0, "it runs beside the steps"})
+	}
+	return actions
+}
+
+// analysing reports whether the update is at a point where analysis may run.
+// The revision must be recorded and exist: its number is part of the run's name.
+func (w world) analysing() bool {
+	return w.rolling() && !w.abort.Decided && !w.full && !w.changed && !w.retried && w.currentExists() && w.current().Number > 0
+}
+
+// backgroundDue reports whether a background run should start.
+func (w world) backgroundDue() bool {
+	if w.canary.Analysis == nil || w.step < ptr.Deref(w.canary.Analysis.StartingStep, 0) || w.stepsDone() {
+		return false
+	}
+	return w.wantsRun(w.backgroundRun())
+}
+
+// wantsRun reports whether a run should start: there is none, or a person
+// resumed after one that ended without a verdict.
+func (w world) wantsRun(run *Analysis) bool {
+	return run == nil || isInconclusive(run) && w.resumed()
+}
+
+// gates reports whether a running analysis still decides something.
+func (w world) gates(run Analysis) bool {
+	if !w.rolling() || w.abort.Decided || w.full || w.retried || run.Hash != w.Current || run.Revision != w.current().Number || w.promoted() {
+		return false
+	}
+	switch run.Kind {
+	case v1alpha1.RolloutTypeStep:
+		return !w.changed && run.Step == w.step
+	case v1alpha1.RolloutTypeBackground:
+		return !w.changed && w.canary.Analysis != nil
+	default:
+		return false
+	}
+}
+
+// runName is `<rollout>-<hash>-<revision>[-<step>]`, with `.1`, `.2`, … when the name was used before.
+func (w world) runName(kind string) string {
+	name := fmt.Sprintf("%s-%s-%d", w.Rollout.Name, w.Current, w.current().Number)
+	if kind == v1alpha1.RolloutTypeStep {
+		name = fmt.Sprintf("%s-%d", name, w.step)
+	}
+	taken := func(name string) bool {
+		return slices.ContainsFunc(w.Analyses, func(run Analysis) bool { return run.Name == name })
+	}
+	for i, base := 1, name; taken(name); i++ {
+		name = fmt.Sprintf("%s.%d", base, i)
+	}
+	return name
+}

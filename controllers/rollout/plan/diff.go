@@ -1,0 +1,197 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/headway-rollouts/headway/trafficrouting"
+)
+
+// diff is the actions that lead from the world to a safe target. It is the only
+// place that knows order: traffic first, since an abort must not wait behind a
+// Pod quota; then growth, analysis, shrinking and tidying. What shrinks, shrinks
+// by the traffic that was seen, not by the moves above it.
+func diff(w world, safe target) []Action {
+	actions := trafficMoves(w, safe)
+	actions = append(actions, revise(w, safe)...)
+	actions = append(actions, grow(w, safe)...)
+	actions = append(actions, analyses(w)...)
+	actions = append(actions, shrink(w, safe)...)
+	return append(actions, tidy(w)...)
+}
+
+// trafficMoves points Services and routes weights. Each move is safe by itself.
+func trafficMoves(w world, safe target) []Action {
+	var moves []Action
+	if safe.stable != w.Services.Stable.Hash {
+		moves = append(moves, Point{StableRole, w.canary.StableService, w.Services.Stable.Hash, safe.stable, whyStable(w)})
+	}
+	if safe.weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync {
+		moves = append(moves, Route{split(w, safe), whyRoute(w, safe)})
+	}
+	if safe.canary != w.Services.Canary.Hash {
+		moves = append(moves, Point{CanaryRole, w.canary.CanaryService, w.Services.Canary.Hash, safe.canary, whyCanary(w)})
+	}
+	return moves
+}
+
+func split(w world, safe target) trafficrouting.Split {
+	return trafficrouting.Split{
+		MaxWeight: w.total,
+		Stable:    trafficrouting.Backend{Service: w.canary.StableService, Hash: safe.stable, Weight: w.total - safe.weight},
+		Canary:    trafficrouting.Backend{Service: w.canary.CanaryService, Hash: safe.canary, Weight: safe.weight},
+	}
+}
+
+func whyStable(w world) string {
+	switch {
+	case w.abort.Decided:
+		return "aborted: the stable revision takes over"
+	case w.rolling() && w.stepsDone():
+		return "all steps are done"
+	default:
+		return "it is the stable revision"
+	}
+}
+
+func whyCanary(w world) string {
+	switch {
+	case w.abort.Decided:
+		return "aborted: nothing is tried"
+	case w.rolling():
+		return "it is the revision being tried"
+	default:
+		return "nothing is tried"
+	}
+}
+
+func whyRoute(w world, safe target) string {
+	now := w.Traffic.CanaryWeight
+	switch {
+	case !w.Traffic.Exists:
+		return "there is no canary route yet"
+	case safe.weight == now:
+		return "the routes differ from what the spec asks"
+	case w.abort.Decided:
+		return "aborted"
+	case !w.rolling() && w.step > 0 || w.stepsDone():
+		return "the stable service serves the current revision"
+	case w.dead(w.Services.Canary.Hash, now):
+		return "no pod of the canary is available"
+	case w.Services.Canary.Hash != w.Current:
+		return "a newer revision is being tried"
+	default:
+		return fmt.Sprintf("step %d sets weight %d", w.step, w.stepWeight())
+	}
+}
+
+// revise creates the current revision or gives it its number, and numbers the Rollout.
+func revise(w world, safe target) []Action {
+	number := nextNumber(w)
+	var actions []Action
+	if w.Rollout.Annotations[numberAnnotation] != fmt.Sprint(number) || w.Rollout.Spec.Replicas == nil {
+		actions = append(actions, Number{number, w.Rollout.Spec.Replicas == nil, "it names the current revision"})
+	}
+	current := w.current()
+	switch {
+	case !w.currentExists():
+		size := safe.sizes[w.Current] // the guard caps at what exists, the strategy does not
+		if safe.hold {
+			size = 0
+		}
+		return append(actions, CreateRevision{w.Current, number, size, whySize(w, w.Current)})
+	case current.Number != number:
+		actions = append(actions, Renumber{w.Current, current.Number, number, "the revision is wanted again"})
+	case current.Drift:
+		actions = append(actions, Sync{w.Current, "the Rollout's annotations or minReadySeconds changed"})
+	}
+	return actions
+}
+
+// nextNumber is the revision number of the current revision: one above all others.
+func nextNumber(w world) int64 {
+	highest := int64(0)
+	for hash, r := range w.Revisions {
+		if hash != w.Current {
+			highest = max(highest, r.Number)
+		}
+	}
+	if own := w.current().Number; own > highest {
+		return own
+	}
+	return highest + 1
+}
+
+// sorted are the revisions, newest number first, so that a plan does not depend on map order.
+func sorted(w world) []Revision {
+	all := make([]Revision, 0, len(w.Revisions))
+	for _, r := range w.Revisions {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Revision) int {
+		return cmp.Or(cmp.Compare(b.Number, a.Number), cmp.Compare(a.Hash, b.Hash))
+	})
+	return all
+}
+
+// grow scales up, and takes revisions that are used again off the list of those to retire.
+func grow(w world, safe target) []Action {
+	var actions []Action
+	for _, r := range sorted(w) {
+		size, wanted := safe.sizes[r.Hash]
+		switch {
+		case !wanted || safe.hold:
+		case size > r.Replicas:
+			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
+		case !r.Deadline.IsZero() && r.Replicas > 0:
+			actions = append(actions, Keep{r.Hash, "the revision is wanted again"})
+		}
+	}
+	return actions
+}
+
+func whySize(w world, hash string) string {
+	switch {
+	case !w.rolling() || hash == w.stable:
+		return fmt.Sprintf("spec.replicas is %d", w.replicas)
+	case w.stepsDone():
+		return "all steps are done"
+	default:
+		return fmt.Sprintf("step %d gives it weight %d of %d", w.step, w.stepWeight(), w.total)
+	}
+}
+
+// shrink scales down what has too many pods and retires what has no more work.
+func shrink(w world, safe target) []Action {
+	if safe.hold {
+		return nil
+	}
+	var actions []Action
+	for _, r := range sorted(w) {
+		size, wanted := safe.sizes[r.Hash]
+		switch {
+		case r.Replicas == 0:
+		case wanted && size < r.Replicas:
+			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
+		case !wanted:
+			actions = append(actions, retireAction(w, r)...)
+		}
+	}
+	return actions
+}
+
+func retireAction(w world, r Revision) []Action {
+	end := retire(w, r)
+	aborted := w.abort.Decided && r.Hash == w.Current
+	switch {
+	case end.Stay:
+		return nil
+	case end.Until.IsZero() && end.Delay > 0:
+		return []Action{Delay{r.Hash, w.Now.Add(end.Delay), fmt.Sprintf("it is no longer used; its pods stay for %s", end.Delay)}}
+	case w.Now.Before(end.Until):
+		return nil
+	default:
+		return []Action{Scale{Revision: r.Hash, From: r.Replicas, To: 0, KeepDeadline: aborted, Why: "it is no longer used"}}
+	}
+}

@@ -1,0 +1,176 @@
+package plan
+
+import "time"
+
+// guard weakens a target until acting on it is safe now. It is the only place
+// that knows the safety rules, and every strategy passes through it:
+//
+//   - traffic moves forward only to a split that both sides have the pods to carry;
+//   - traffic moves back as far as the stable side can carry it, and all the way from a dead side;
+//   - a Service moves only to pods that can carry what comes with it, and never under weight;
+//   - one of the two moves at a time, since each is judged by where the other was seen;
+//   - a revision keeps the pods that the traffic it is seen to get needs.
+//
+// The rules speak of revisions, not of roles: mid-way through a third revision
+// the canary Service still selects the second one.
+func guard(w world, want target) target {
+	safe := want
+	safe.weight = safeWeight(w, want)
+	safe.canary = safeCanaryService(w, want.canary)
+	safe.stable = safeStableService(w, want)
+	if from := w.Services.Stable.Hash; from != "" && from != safe.stable {
+		safe.weight = w.Traffic.CanaryWeight // one move at a time: each was judged by where the other stands
+	}
+	safe.sizes = map[string]int32{}
+	for hash, size := range want.sizes {
+		safe.sizes[hash] = max(size, keepPods(w, hash))
+	}
+	return safe
+}
+
+// safeWeight is the canary weight to ask for now.
+func safeWeight(w world, want target) int32 {
+	now := w.Traffic.CanaryWeight
+	goal := want.weight
+	front, behind := w.Services.Stable.Hash, w.Services.Canary.Hash
+	if behind != want.canary && goal > 0 {
+		goal = 0 // the weight would go to another revision than the one it is meant for
+	}
+	switch {
+	case front == behind && front != "": // one revision on both sides: any split is the same
+		return goal
+	case w.dead(behind, now) && w.capacity(front) > 0:
+		return 0
+	case goal == now:
+		return now
+	case goal > now:
+		return forward(w, goal)
+	default:
+		return back(w, goal)
+	}
+}
+
+// dead reports whether a revision gets traffic and has no pod to answer it.
+func (w world) dead(hash string, weight int32) bool {
+	return weight > 0 && w.replicas > 0 && w.capacity(hash) == 0
+}
+
+// forward is the weight when more is to go to the canary: all of it or none.
+func forward(w world, goal int32) int32 {
+	now := w.Traffic.CanaryWeight
+	front, behind := w.Services.Stable.Hash, w.Services.Canary.Hash
+	if front == "" || w.capacity(behind) < share(w.replicas, goal, w.total) ||
+		w.capacity(front) < fullShare(w.replicas, w.total-goal, w.total) {
+		return now
+	}
+	return goal
+}
+
+// back is the weight when traffic returns: at once when the stable side has its
+// pods, give or take maxUnavailable; otherwise as much as they can carry, so
+// that they are not drowned.
+func back(w world, goal int32) int32 {
+	now, front := w.Traffic.CanaryWeight, w.Services.Stable.Hash
+	pods := w.capacity(front)
+	if front == "" { // it selects the pods of every revision
+		pods = w.count.Available
+	}
+	switch {
+	case w.replicas == 0:
+		return goal
+	case pods == 0:
+		return now
+	}
+	carried := carriedWeight(pods+tolerated(w.canary.MaxUnavailable, w.replicas), w.replicas, w.total)
+	return min(now, max(goal, w.total-carried))
+}
+
+// safeCanaryService is the revision the canary Service may select now. While it
+// has weight it stays: pointing it elsewhere would move that weight in one leap.
+func safeCanaryService(w world, want string) string {
+	has := w.Services.Canary
+	if has.Hash == want || w.Traffic.CanaryWeight > 0 || !w.ready(has, want, 0) {
+		return has.Hash
+	}
+	return want
+}
+
+// safeStableService is the revision the stable Service may select now: one
+// with the pods for the weight that comes with it.
+func safeStableService(w world, want target) string {
+	has := w.Services.Stable
+	if has.Hash == want.stable {
+		return has.Hash
+	}
+	weight := w.total - w.Traffic.CanaryWeight
+	need := fullShare(w.replicas, weight, w.total)
+	switch {
+	case w.abort.Decided || w.capacity(has.Hash) == 0 && has.Hash != "":
+		need = max(0, need-tolerated(w.canary.MaxUnavailable, w.replicas))
+		if w.capacity(has.Hash) == 0 {
+			need = 0 // whatever is there beats nothing
+		}
+	case want.stable == w.Current && w.rolling():
+		need = w.replicas // a promotion brings the rest of the traffic, and soon all of it
+	}
+	if !w.ready(has, want.stable, need) {
+		return has.Hash
+	}
+	return want.stable
+}
+
+// ready reports whether a Service may move to a revision that needs so many
+// pods. A Service that no Rollout pointed before still reaches every pod, so
+// it waits until the revision is whole.
+func (w world) ready(has Selected, to string, need int32) bool {
+	if w.replicas == 0 {
+		return true
+	}
+	if !has.Adopted {
+		need = max(need, w.Revisions[to].Replicas)
+	}
+	return w.capacity(to) >= max(1, need)
+}
+
+// keepPods is how many pods a revision may not go below: what the weight it is
+// seen to get needs. It is never more than the revision has.
+func keepPods(w world, hash string) int32 {
+	return min(w.Revisions[hash].Replicas, share(w.replicas, w.servedWeight(hash), w.total))
+}
+
+// drain is how long a revision that was never promoted keeps its pods once no
+// Service selects it: proxies still hold its endpoints for a moment.
+const drain = 2 * time.Second
+
+// retirement is what becomes of a revision that has no more work.
+type retirement struct {
+	// Until is when its pods may go; zero when there is no time set yet.
+	Until time.Time
+	// Stay keeps the pods: traffic or a Service still reaches it, or the user asked for it.
+	Stay bool
+	// Delay is how long its pods stay from now on, when no time is set yet.
+	Delay time.Duration
+}
+
+// retire decides what becomes of a revision with pods and no more work.
+func retire(w world, r Revision) retirement {
+	delay, forEver := retireDelay(w, r)
+	return retirement{
+		Stay:  w.selected(r.Hash) || w.servedWeight(r.Hash) > 0 || forEver,
+		Until: r.Deadline,
+		Delay: delay,
+	}
+}
+
+func retireDelay(w world, r Revision) (delay time.Duration, forEver bool) {
+	switch {
+	case w.abort.Decided && r.Hash == w.Current:
+		return w.canary.AbortScaleDownDelay()
+	case r.Available == 0:
+		return 0, false // nothing to drain
+	case w.rolling() || w.initial(): // it was never promoted
+		return min(drain, w.canary.ScaleDownDelay()), false
+	default:
+		return w.canary.ScaleDownDelay(), false
+	}
+}

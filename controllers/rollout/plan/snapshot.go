@@ -1,0 +1,76 @@
+package plan
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting"
+)
+
+// Snapshot is everything the planner may know.
+type Snapshot struct {
+	Now     time.Time
+	Rollout *v1alpha1.Rollout // read only
+	// Invalid is what the Rollout names that is missing or unusable, or what its spec gets wrong; nil if nothing.
+	Invalid *field.Error
+	// Revisions are the ReplicaSets of the Rollout by pod template hash.
+	Revisions map[string]Revision
+	// Current is the hash of the revision that spec.template asks for; it may not exist yet.
+	Current string
+	// StepHash identifies the steps that the step index counts in.
+	StepHash string
+	// CollisionCount goes into Current; it grows when a name is taken by a foreign ReplicaSet.
+	CollisionCount *int32
+	Services       Services
+	Traffic        trafficrouting.Observed
+	// Analyses are the AnalysisRuns of the Rollout, oldest first; verdicts only.
+	Analyses []Analysis
+}
+
+// Revision is what matters about one ReplicaSet.
+type Revision struct {
+	Hash string
+	Name string
+	// Number is the revision number; 0 when the ReplicaSet carries none.
+	Number  int64
+	Created time.Time
+	// Replicas is the size asked for; Pods, Ready and Available are what exists.
+	Replicas, Pods, Ready, Available int32
+	// Deadline is until when a revision that is no longer used keeps its pods; zero when none is set.
+	Deadline time.Time
+	// Drift is set when annotations or minReadySeconds of the Rollout are not on the ReplicaSet yet.
+	Drift bool
+	// Failure is why the ReplicaSet cannot create pods; empty when it can.
+	Failure string
+}
+
+// Services is what the two Services of a canary select.
+type Services struct {
+	Stable, Canary Selected
+}
+
+// Selected is what one Service selects.
+type Selected struct {
+	// Hash is the pod template hash in its selector; empty when it selects pods of every revision.
+	Hash string
+	// Adopted reports that a Rollout pointed it before.
+	Adopted bool
+}
+
+// Analysis is what matters about one AnalysisRun.
+type Analysis struct {
+	Name string
+	// Kind is one of the v1alpha1.RolloutType constants.
+	Kind string
+	// Step is the index of the step it gates; only for kind Step.
+	Step     int32
+	Hash     string
+	Revision int64
+	Created  time.Time
+	Phase    v1alpha1.AnalysisPhase
+	Message  string
+	// Stopping reports that it was asked to end.
+	Stopping bool
+}

@@ -1,0 +1,150 @@
+package plan
+
+import (
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+// status is the whole status, computed from the world. What it remembers moves
+// only on what was observed, so losing a status loses no more than a moment.
+func status(w world) v1alpha1.RolloutStatus {
+	st := *w.old.DeepCopy()
+	st.ObservedGeneration = strconv.FormatInt(w.Rollout.Generation, 10)
+	st.CurrentPodHash, st.CurrentStepHash, st.CollisionCount = w.Current, w.StepHash, w.CollisionCount
+	st.Replicas, st.UpdatedReplicas, st.HPAReplicas = w.count.Replicas, w.count.Updated, w.count.Replicas
+	st.ReadyReplicas, st.AvailableReplicas = w.count.Ready, w.count.Available
+	st.Selector = metav1.FormatLabelSelector(w.Rollout.Spec.Selector)
+	st.StableRS = nextStable(w)
+	st.CurrentStepIndex = nextStep(w)
+	st.PauseConditions, st.ControllerPause = pauses(w, ptr.Deref(st.CurrentStepIndex, 0))
+	st.PromoteFull = w.full && st.StableRS != w.Current
+	st.Abort, st.AbortedAt = w.abort.Decided, abortedAt(w)
+	st.Canary = canaryStatus(w)
+	st.Duration = duration(w, st)
+	st.Conditions = conditions(w, st)
+	st.Phase, st.Message = phase(w, st)
+	st.Why = keepSince(w, why(w, st))
+	return st
+}
+
+func nextStable(w world) string {
+	if w.firstStable() || w.promoted() {
+		return w.Current
+	}
+	return w.stable
+}
+
+// nextStep is the index to record: it moves by one, on what was observed, or
+// jumps where the served API says so.
+func nextStep(w world) *int32 {
+	last := int32(len(w.canary.Steps))
+	switch {
+	case last == 0:
+		return nil
+	case w.abort.Decided:
+		return ptr.To(int32(0))
+	case w.pausedByUser() || w.inconclusive() || !w.stepDone():
+		return ptr.To(w.step)
+	default:
+		return ptr.To(w.step + 1)
+	}
+}
+
+func abortedAt(w world) *metav1.Time {
+	switch {
+	case w.abort.Decided && (!w.old.Abort || w.old.AbortedAt == nil):
+		return ptr.To(metav1.NewTime(w.Now))
+	case w.changed:
+		return nil
+	default:
+		return w.old.AbortedAt
+	}
+}
+
+func canaryStatus(w world) v1alpha1.CanaryStatus {
+	st := w.old.Canary
+	st.CurrentStepAnalysisRunStatus = runStatus(w, w.stepRun(), st.CurrentStepAnalysisRunStatus)
+	st.CurrentBackgroundAnalysisRunStatus = runStatus(w, w.backgroundRun(), st.CurrentBackgroundAnalysisRunStatus)
+	if w.Traffic.Exists {
+		st.Weights = weights(w)
+	}
+	return st
+}
+
+// runStatus is what to say of an AnalysisRun. After an abort the one that is
+// recorded stays, since it tells why.
+func runStatus(w world, run *Analysis, recorded *v1alpha1.RolloutAnalysisRunStatus) *v1alpha1.RolloutAnalysisRunStatus {
+	if w.abort.Decided && run == nil && recorded != nil {
+		for i := range w.Analyses {
+			if w.Analyses[i].Name == recorded.Name {
+				run = &w.Analyses[i]
+			}
+		}
+	}
+	if run == nil || !w.rolling() || w.promoted() {
+		return nil
+	}
+	return &v1alpha1.RolloutAnalysisRunStatus{Name: run.Name, Status: run.Phase, Message: run.Message}
+}
+
+// weights are the weights the routes ask for, by the revisions the Services select.
+func weights(w world) *v1alpha1.TrafficWeights {
+	canary, stable := w.Current, w.stable
+	if w.Traffic.CanaryWeight > 0 && w.Services.Canary.Hash != "" {
+		canary = w.Services.Canary.Hash
+	}
+	if w.Services.Stable.Hash != "" {
+		stable = w.Services.Stable.Hash
+	}
+	return &v1alpha1.TrafficWeights{
+		Canary:   v1alpha1.WeightDestination{Weight: w.Traffic.CanaryWeight, ServiceName: w.canary.CanaryService, PodTemplateHash: canary},
+		Stable:   v1alpha1.WeightDestination{Weight: w.total - w.Traffic.CanaryWeight, ServiceName: w.canary.StableService, PodTemplateHash: stable},
+		Verified: w.Traffic.Verified,
+	}
+}
+
+// duration tells when the update began, ended, and waited for a person.
+func duration(w world, st v1alpha1.RolloutStatus) *v1alpha1.RolloutDuration {
+	d := w.old.Duration.DeepCopy()
+	now := ptr.To(metav1.NewTime(w.Now))
+	if d == nil || w.retried || w.changed && (st.StableRS != w.Current || w.old.StableRS != w.old.CurrentPodHash) {
+		d = &v1alpha1.RolloutDuration{RolloutStartedAt: now}
+	}
+	if end := completion(w, st); end != "" && d.FinishedAt == nil {
+		d.FinishedAt, d.CompletionStatus = now, end
+	}
+	waiting := d.FinishedAt == nil && waitsForPerson(w, st)
+	switch {
+	case waiting && d.ManualPauseStartedAt == nil:
+		d.ManualPauseStartedAt = now
+	case !waiting && d.ManualPauseStartedAt != nil:
+		d.TotalManualPauseDurationSeconds = ptr.To(ptr.Deref(d.TotalManualPauseDurationSeconds, 0) + int64(w.Now.Sub(d.ManualPauseStartedAt.Time).Seconds()))
+		d.ManualPauseStartedAt = nil
+	}
+	return d
+}
+
+// completion is how the update ended; empty while it has not.
+func completion(w world, st v1alpha1.RolloutStatus) v1alpha1.CompletionStatus {
+	switch {
+	case st.Abort:
+		return v1alpha1.CompletionAborted
+	case st.StableRS != w.Current:
+		return ""
+	case w.full:
+		return v1alpha1.CompletionFastPromoted
+	case !w.initial() && !w.rolling() && w.changed && w.old.CurrentPodHash != w.Current:
+		return v1alpha1.CompletionFastRolledBack
+	default:
+		return v1alpha1.CompletionPromoted
+	}
+}
+
+// waitsForPerson reports whether only a person ends the pause.
+func waitsForPerson(w world, st v1alpha1.RolloutStatus) bool {
+	return w.pausedByUser() || len(st.PauseConditions) > 0 && pauseEnds(w, st).IsZero()
+}

@@ -1,0 +1,128 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+// stepDone reports whether the current step was seen to have reached what it asks for.
+func (w world) stepDone() bool {
+	switch step := w.currentStep(); {
+	case step.SetWeight != nil:
+		return w.weightReached(*step.SetWeight)
+	case step.Pause != nil:
+		return w.pauseOver(step.Pause)
+	case step.Analysis != nil:
+		run := w.stepRun()
+		return run != nil && run.Phase == v1alpha1.AnalysisPhaseSuccessful
+	default:
+		return false
+	}
+}
+
+// weightReached reports whether the weight is served by as many pods as it
+// needs. A Rollout of no pods has nothing to serve and nothing to wait for.
+func (w world) weightReached(weight int32) bool {
+	if w.replicas == 0 {
+		return true
+	}
+	size := share(w.replicas, weight, w.total)
+	sized := w.current().Replicas == size && w.capacity(w.Current) >= size
+	routed := w.Traffic.CanaryWeight == weight && w.routeAgrees()
+	return sized && routed && (weight == 0 || w.Services.Canary.Hash == w.Current)
+}
+
+// pauseOver reports whether the pause was waited out or ended by a person.
+func (w world) pauseOver(pause *v1alpha1.RolloutPause) bool {
+	if w.resumedFrom(v1alpha1.PauseReasonCanaryPauseStep) {
+		return true
+	}
+	length, timed, err := pause.Length()
+	began := w.paused(v1alpha1.PauseReasonCanaryPauseStep)
+	return err == nil && timed && began != nil && !w.Now.Before(began.StartTime.Add(length))
+}
+
+// resumedFrom reports whether a person ended a pause the controller began: the
+// controller's mark is left and its reason is gone.
+func (w world) resumedFrom(reason v1alpha1.PauseReason) bool {
+	return !w.changed && !w.retried && w.old.ControllerPause && w.paused(reason) == nil
+}
+
+func (w world) paused(reason v1alpha1.PauseReason) *v1alpha1.PauseCondition {
+	if w.changed {
+		return nil
+	}
+	return pauseOf(w.old, reason)
+}
+
+func pauseOf(st v1alpha1.RolloutStatus, reason v1alpha1.PauseReason) *v1alpha1.PauseCondition {
+	i := slices.IndexFunc(st.PauseConditions, func(c v1alpha1.PauseCondition) bool { return c.Reason == reason })
+	if i < 0 {
+		return nil
+	}
+	return &st.PauseConditions[i]
+}
+
+// resumed reports whether a person ended every pause at once, as promote does.
+func (w world) resumed() bool {
+	return !w.changed && !w.retried && w.old.ControllerPause && len(w.old.PauseConditions) == 0
+}
+
+// pauses are the pause conditions of the step that comes next, and whether the
+// controller's mark stays: with conditions it says who paused, without them
+// that a person resumed.
+func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark bool) {
+	if !w.rolling() || w.abort.Decided || w.full || w.promoted() {
+		return nil, false
+	}
+	now := metav1.NewTime(w.Now)
+	if next < int32(len(w.canary.Steps)) && w.canary.Steps[next].Pause != nil {
+		began := w.paused(v1alpha1.PauseReasonCanaryPauseStep)
+		if began == nil || next != w.step || w.retried {
+			began = &v1alpha1.PauseCondition{Reason: v1alpha1.PauseReasonCanaryPauseStep, StartTime: now}
+		}
+		conditions, mark = append(conditions, *began), true
+	}
+	if w.inconclusive() {
+		began := w.paused(v1alpha1.PauseReasonInconclusiveAnalysis)
+		if began == nil {
+			began = &v1alpha1.PauseCondition{Reason: v1alpha1.PauseReasonInconclusiveAnalysis, StartTime: now}
+		}
+		conditions, mark = append(conditions, *began), true
+	}
+	// The mark outlives the pause until the analysis that replaces the inconclusive one is seen.
+	return conditions, mark || w.resumed() && w.undecided()
+}
+
+// inconclusive reports whether an analysis ended without a verdict and no person has looked at it yet.
+func (w world) inconclusive() bool { return w.undecided() && !w.resumed() }
+
+// undecided reports whether the newest run of the step or beside the steps ended without a verdict.
+func (w world) undecided() bool {
+	return isInconclusive(w.stepRun()) || isInconclusive(w.backgroundRun())
+}
+
+func isInconclusive(run *Analysis) bool {
+	return run != nil && run.Phase == v1alpha1.AnalysisPhaseInconclusive
+}
+
+// pauseEnds is when a timed pause is over; zero when none is under way.
+func pauseEnds(w world, st v1alpha1.RolloutStatus) time.Time {
+	began := pauseOf(st, v1alpha1.PauseReasonCanaryPauseStep)
+	if began == nil || st.CurrentStepIndex == nil || w.pausedByUser() {
+		return time.Time{}
+	}
+	i := int(*st.CurrentStepIndex)
+	if i >= len(w.canary.Steps) || w.canary.Steps[i].Pause == nil {
+		return time.Time{}
+	}
+	length, timed, err := w.canary.Steps[i].Pause.Length()
+	if err != nil || !timed {
+		return time.Time{}
+	}
+	return began.StartTime.Add(length)
+}

@@ -1,0 +1,89 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+const numberAnnotation = v1alpha1.RevisionAnnotation
+
+// tidy removes what the history limits no longer keep.
+func tidy(w world) []Action {
+	gone := oldRevisions(w)
+	actions := make([]Action, 0, len(gone))
+	for _, r := range gone {
+		actions = append(actions, DeleteRevision{r.Hash, fmt.Sprintf("revisionHistoryLimit is %d", w.Rollout.RevisionsKept())})
+	}
+	for _, run := range oldRuns(w, gone) {
+		actions = append(actions, DeleteAnalysis{run.Name, "it is beyond the history limit"})
+	}
+	return actions
+}
+
+// oldRevisions are the revisions beyond the history limit, oldest first. Only
+// those without pods and without traffic may go.
+func oldRevisions(w world) []Revision {
+	var idle []Revision
+	for _, r := range sorted(w) {
+		if r.Hash != w.Current && r.Hash != w.stable && r.Hash != w.old.StableRS {
+			idle = append(idle, r)
+		}
+	}
+	keep := int(max(0, w.Rollout.RevisionsKept()))
+	if len(idle) <= keep {
+		return nil
+	}
+	beyond := slices.DeleteFunc(idle[keep:], func(r Revision) bool {
+		return r.Replicas > 0 || r.Pods > 0 || w.selected(r.Hash)
+	})
+	slices.Reverse(beyond)
+	return beyond
+}
+
+// oldRuns are the finished AnalysisRuns of revisions that are gone, and those
+// beyond the two run history limits.
+func oldRuns(w world, gone []Revision) []Analysis {
+	var old []Analysis
+	good, bad := w.Rollout.SuccessfulRunsKept(), w.Rollout.UnsuccessfulRunsKept()
+	for _, run := range slices.Backward(w.Analyses) { // newest first
+		_, kept := w.Revisions[run.Hash]
+		kept = kept && !slices.ContainsFunc(gone, func(r Revision) bool { return r.Hash == run.Hash })
+		switch {
+		case !run.Phase.Completed() || w.recorded(run.Name):
+			continue
+		case run.Phase == v1alpha1.AnalysisPhaseSuccessful:
+			good--
+			kept = kept && good >= 0
+		default:
+			bad--
+			kept = kept && bad >= 0
+		}
+		if !kept {
+			old = append(old, run)
+		}
+	}
+	return old
+}
+
+// recorded reports whether the status names the AnalysisRun.
+func (w world) recorded(name string) bool {
+	for _, st := range []*v1alpha1.RolloutAnalysisRunStatus{w.old.Canary.CurrentStepAnalysisRunStatus, w.old.Canary.CurrentBackgroundAnalysisRunStatus} {
+		if st != nil && st.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// nextRetirement is the earliest time at which a revision may lose its pods.
+func nextRetirement(w world) (next time.Time) {
+	for _, r := range w.Revisions {
+		if r.Replicas > 0 && r.Deadline.After(w.Now) && (next.IsZero() || r.Deadline.Before(next)) {
+			next = r.Deadline
+		}
+	}
+	return next
+}

@@ -1,0 +1,211 @@
+package plan
+
+import (
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+// world is a Snapshot with its roles named and its questions answered once.
+type world struct {
+	Snapshot
+
+	canary   v1alpha1.CanaryStrategy
+	old      v1alpha1.RolloutStatus // what was reported last
+	replicas int32
+	total    int32 // what all weights sum to
+	stable   string
+	// changed: the template or the steps are not those the status is about.
+	changed bool
+	// retried: a person took the abort back.
+	retried bool
+	// full: the rest of the steps is skipped because a person said so.
+	full  bool
+	abort abort
+	step  int32
+	count counts
+}
+
+// abort says whether the update goes back, and why.
+type abort struct {
+	Decided bool
+	// Reason is empty when a person aborted.
+	Reason string
+}
+
+// counts are the pods of all revisions.
+type counts struct {
+	Replicas, Updated, Ready, Available int32
+}
+
+// read names the roles in a snapshot.
+func read(s Snapshot) world {
+	w := world{Snapshot: s, old: s.Rollout.Status, replicas: ptr.Deref(s.Rollout.Spec.Replicas, 1), total: 100}
+	if c := s.Rollout.Spec.Strategy.Canary; c != nil {
+		w.canary = *c
+		if c.TrafficRouting != nil {
+			w.total = ptr.Deref(c.TrafficRouting.MaxTrafficWeight, w.total)
+		}
+	}
+	if w.Invalid == nil {
+		w.Invalid = unserved(s.Rollout)
+	}
+	w.count = countPods(s)
+	w.changed = s.Current != w.old.CurrentPodHash || s.StepHash != w.old.CurrentStepHash
+	w.stable = knownStable(s)
+	w.retried = !w.changed && !w.old.Abort && reasonOf(w.old, v1alpha1.RolloutProgressing) == ReasonAborted
+	w.full = w.old.PromoteFull && !w.changed
+	w.step = startStep(w)
+	w.abort = decideAbort(w)
+	return w
+}
+
+// knownStable is the stable revision, or empty when there is none to go back
+// to: before the first one has a pod, or when somebody deleted its ReplicaSet.
+func knownStable(s Snapshot) string {
+	stable := s.Rollout.Status.StableRS
+	if _, exists := s.Revisions[stable]; exists || stable == s.Current {
+		return stable
+	}
+	return ""
+}
+
+func countPods(s Snapshot) counts {
+	var c counts
+	for _, r := range s.Revisions {
+		c.Replicas += r.Pods
+		c.Ready += r.Ready
+		c.Available += r.Available
+	}
+	c.Updated = s.Revisions[s.Current].Pods
+	return c
+}
+
+// startStep is the step the recorded status stands at, after what resets it.
+func startStep(w world) int32 {
+	last := int32(len(w.canary.Steps))
+	switch {
+	case !w.rolling(), w.full:
+		return last
+	case w.changed, w.retried, w.old.CurrentStepIndex == nil:
+		return 0
+	default:
+		return min(max(0, *w.old.CurrentStepIndex), last)
+	}
+}
+
+// decideAbort is asked before anything else, so that an abort is possible from
+// every state. It follows from facts that stay: should the status that records
+// it be lost, the next snapshot decides the same.
+func decideAbort(w world) abort {
+	if !w.rolling() || w.changed || w.full {
+		return abort{}
+	}
+	if w.old.Abort {
+		return abort{Decided: true, Reason: recordedAbortReason(w.old)}
+	}
+	if run := w.stepRun(); run != nil && failed(run.Phase) {
+		return abort{Decided: true, Reason: "Step-based analysis phase error/failed: " + run.Message}
+	}
+	if run := w.backgroundRun(); run != nil && failed(run.Phase) {
+		return abort{Decided: true, Reason: "Background analysis phase error/failed: " + run.Message}
+	}
+	if w.Rollout.Spec.ProgressDeadlineAbort && w.deadlineExceeded() {
+		return abort{Decided: true, Reason: w.deadlineMessage()}
+	}
+	return abort{}
+}
+
+// rolling reports whether there is a stable revision and it is not the current one.
+func (w world) rolling() bool { return w.stable != "" && w.stable != w.Current }
+
+// initial reports whether no revision was ever stable.
+func (w world) initial() bool { return w.stable == "" }
+
+func (w world) current() Revision { return w.Revisions[w.Current] }
+
+func (w world) currentExists() bool {
+	_, ok := w.Revisions[w.Current]
+	return ok
+}
+
+// stepsDone reports whether nothing but the promotion is left.
+func (w world) stepsDone() bool { return w.step >= int32(len(w.canary.Steps)) }
+
+func (w world) currentStep() v1alpha1.CanaryStep {
+	if w.stepsDone() {
+		return v1alpha1.CanaryStep{}
+	}
+	return w.canary.Steps[w.step]
+}
+
+// stepWeight is the weight in effect at a step: that of the last setWeight at or before it.
+func (w world) stepWeight() int32 {
+	if w.stepsDone() {
+		return w.total
+	}
+	for i := w.step; i >= 0; i-- {
+		if weight := w.canary.Steps[i].SetWeight; weight != nil {
+			return *weight
+		}
+	}
+	return 0
+}
+
+// capacity is how many pods of a revision can be counted on: those that are
+// available and are not about to be removed.
+func (w world) capacity(hash string) int32 {
+	r := w.Revisions[hash]
+	return min(r.Available, r.Replicas)
+}
+
+// servedWeight is the weight that a revision may be getting now.
+func (w world) servedWeight(hash string) (weight int32) {
+	if w.Services.Canary.Hash == hash {
+		weight += w.Traffic.CanaryWeight
+	}
+	if w.Services.Stable.Hash == hash {
+		weight += w.total - w.Traffic.CanaryWeight
+	}
+	return weight
+}
+
+// selected reports whether a Service selects the revision, with or without weight.
+func (w world) selected(hash string) bool {
+	return w.Services.Canary.Hash == hash || w.Services.Stable.Hash == hash
+}
+
+// pausedByUser reports whether the spec asks to stop where it is.
+func (w world) pausedByUser() bool { return w.Rollout.Spec.Paused }
+
+// routeAgrees reports whether every route is known to carry its weight.
+func (w world) routeAgrees() bool {
+	return w.Traffic.Exists && w.Traffic.InSync && ptr.Deref(w.Traffic.Verified, true)
+}
+
+// promoted reports whether all traffic was seen on the current revision, by way of the stable Service.
+func (w world) promoted() bool {
+	return w.rolling() && !w.abort.Decided && w.stepsDone() &&
+		w.Services.Stable.Hash == w.Current && w.Traffic.CanaryWeight == 0 && w.routeAgrees()
+}
+
+// firstStable reports whether the first revision can be gone back to from now on.
+func (w world) firstStable() bool {
+	return w.initial() && w.currentExists() && (w.current().Available > 0 || w.replicas == 0)
+}
+
+// settled reports whether the current revision is stable, whole and alone.
+func (w world) settled(stable string) bool {
+	c := w.count
+	return stable == w.Current && c.Updated == w.replicas && c.Available == w.replicas && c.Replicas == w.replicas
+}
+
+// later is the later of two times; zero times are earliest.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,145 @@
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+)
+
+// report stores the status in one patch of what differs, and then tells what became true.
+func (r *Reconciler) report(ctx context.Context, seen *observed, p plan.Plan, actErr error) (ctrl.Result, error) {
+	ro := seen.Rollout
+	key := client.ObjectKeyFromObject(ro)
+	if actErr != nil && !conflictsOnly(actErr) {
+		p.Status = plan.Failed(seen.Snapshot, p.Status, actErr)
+	}
+	diff, err := statusDiff(&ro.Status, &p.Status)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if diff == nil {
+		r.deferred.forget(key)
+		return outcome(p, actErr, r.Resync)
+	}
+	if wait := r.deferred.wait(key, &ro.Status, &p.Status, seen.Now); wait > 0 && actErr == nil {
+		if p.Wake == 0 || wait < p.Wake {
+			p.Wake = wait
+		}
+		return outcome(p, nil, r.Resync)
+	}
+	r.deferred.forget(key)
+	if err := r.patchStatus(ctx, ro, diff, seen.Now); err != nil {
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return ctrl.Result{RequeueAfter: staleRetry}, nil // decided on a Rollout that is no more
+		}
+		return ctrl.Result{}, fmt.Errorf("storing the status: %w", err)
+	}
+	for _, e := range p.Events {
+		r.emit(ro, e)
+	}
+	return outcome(p, actErr, r.Resync)
+}
+
+func (r *Reconciler) patchStatus(ctx context.Context, ro *v1alpha1.Rollout, diff json.RawMessage, now time.Time) error {
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": ro.ResourceVersion},
+		"status":   diff,
+	})
+	if err != nil {
+		return fmt.Errorf("encoding the status: %w", err)
+	}
+	into := &v1alpha1.Rollout{ObjectMeta: identity(ro)}
+	c := r.writes.Client(r.Client, client.ObjectKeyFromObject(ro), now)
+	return c.Status().Patch(ctx, into, client.RawPatch(types.MergePatchType, body)) //nolint:wrapcheck // report says what it was doing.
+}
+
+// statusDiff is the merge patch from one status to another; nil when they are equal.
+func statusDiff(from, to *v1alpha1.RolloutStatus) (json.RawMessage, error) {
+	was, err := json.Marshal(from)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the old status: %w", err)
+	}
+	is, err := json.Marshal(to)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the new status: %w", err)
+	}
+	diff, err := jsonpatch.CreateMergePatch(was, is)
+	if err != nil {
+		return nil, fmt.Errorf("comparing statuses: %w", err)
+	}
+	if string(diff) == "{}" {
+		return nil, nil
+	}
+	return diff, nil
+}
+
+// settleTime is how long a change of nothing but pod counts may wait for company.
+const settleTime = time.Second
+
+// deferrals hold back status writes that only count pods: pods come one by one,
+// and the write that matters, a step done, follows within moments.
+type deferrals struct {
+	mu    sync.Mutex
+	since map[types.NamespacedName]time.Time
+}
+
+// wait is how long a status may still be held back; 0 when it should be written now.
+func (d *deferrals) wait(key types.NamespacedName, from, to *v1alpha1.RolloutStatus, now time.Time) time.Duration {
+	if !onlyCounts(from, to) {
+		return 0
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	began, waiting := d.since[key]
+	if !waiting {
+		if d.since == nil {
+			d.since = map[types.NamespacedName]time.Time{}
+		}
+		began, d.since[key] = now, now
+	}
+	return settleTime - now.Sub(began)
+}
+
+func (d *deferrals) forget(key types.NamespacedName) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.since, key)
+}
+
+// onlyCounts reports whether two statuses differ in pod counts, and what is said about them, alone.
+func onlyCounts(from, to *v1alpha1.RolloutStatus) bool {
+	a, b := withoutCounts(from), withoutCounts(to)
+	diff, err := statusDiff(&a, &b)
+	return err == nil && diff == nil && from.Phase == to.Phase
+}
+
+func withoutCounts(st *v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
+	out := *st.DeepCopy()
+	out.Replicas, out.UpdatedReplicas, out.ReadyReplicas, out.AvailableReplicas, out.HPAReplicas = 0, 0, 0, 0, 0
+	out.Message, out.Why = "", nil
+	for i := range out.Conditions {
+		c := &out.Conditions[i]
+		c.LastUpdateTime, c.LastTransitionTime = metav1.Time{}, metav1.Time{}
+		if c.Type == v1alpha1.RolloutAvailable {
+			c.Status, c.Message = "", ""
+		}
+	}
+	return out
+}
+
+func (r *Reconciler) emit(ro *v1alpha1.Rollout, e plan.Event) {
+	r.metrics.event(client.ObjectKeyFromObject(ro), e)
+	r.Recorder.Event(ro, e.Type, e.Reason, e.Message)
+}

@@ -1,0 +1,121 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+	"github.com/headway-rollouts/headway/controllers/rollout/resources"
+)
+
+// checkTemplates reports analysis templates that are missing or do not fit
+// together before the update needs them.
+func (r *Reconciler) checkTemplates(ctx context.Context, seen *observed) error {
+	canary := seen.Rollout.Spec.Strategy.Canary
+	if canary == nil {
+		return nil
+	}
+	path := field.NewPath("spec", "strategy", "canary")
+	if canary.Analysis != nil {
+		if err := r.checkAnalysis(ctx, seen, &canary.Analysis.RolloutAnalysis, path.Child("analysis", "templates")); err != nil {
+			return err
+		}
+	}
+	for i := range canary.Steps {
+		if step := canary.Steps[i].Analysis; step != nil {
+			if err := r.checkAnalysis(ctx, seen, step, path.Child("steps").Index(i).Child("analysis", "templates")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) checkAnalysis(ctx context.Context, seen *observed, a *v1alpha1.RolloutAnalysis, path *field.Path) error {
+	spec, err := r.runSpec(ctx, seen, a)
+	switch {
+	case apierrors.IsNotFound(err), isTemplateError(err):
+		return field.Invalid(path, templateNames(a), err.Error())
+	case err != nil:
+		return err
+	}
+	if errs := v1alpha1.ValidateMetrics(spec.Metrics, path); len(errs) > 0 {
+		return errs[0]
+	}
+	return nil
+}
+
+func templateNames(a *v1alpha1.RolloutAnalysis) string {
+	names := make([]string, 0, len(a.Templates))
+	for _, ref := range a.Templates {
+		names = append(names, ref.TemplateName)
+	}
+	return strings.Join(names, ",")
+}
+
+// templateError is an error in what the user wrote, as opposed to one in reading it.
+type templateError struct{ error }
+
+func (e templateError) Unwrap() error { return e.error }
+
+func isTemplateError(err error) bool {
+	_, is := err.(templateError) //nolint:errorlint // It is never wrapped.
+	return is
+}
+
+// runSpec is the spec of the AnalysisRun that an analysis of the Rollout asks for.
+func (r *Reconciler) runSpec(ctx context.Context, seen *observed, a *v1alpha1.RolloutAnalysis) (v1alpha1.AnalysisRunSpec, error) {
+	args, err := resources.Arguments(seen.Rollout, a.Args, seen.Rollout.Status.StableRS, seen.Current)
+	if err != nil {
+		return v1alpha1.AnalysisRunSpec{}, templateError{err}
+	}
+	var readErr error
+	spec, err := analysis.Flatten(a.Templates, func(ref v1alpha1.AnalysisTemplateRef) (*v1alpha1.AnalysisTemplateSpec, error) {
+		spec, err := r.template(ctx, seen.Rollout.Namespace, ref)
+		if err != nil && !apierrors.IsNotFound(err) {
+			readErr = err
+		}
+		return spec, err
+	}, analysis.Overrides{Args: args, DryRun: a.DryRun, MeasurementRetention: a.MeasurementRetention})
+	switch {
+	case readErr != nil:
+		return v1alpha1.AnalysisRunSpec{}, readErr
+	case err != nil:
+		return v1alpha1.AnalysisRunSpec{}, templateError{err}
+	}
+	return spec, nil
+}
+
+func (r *Reconciler) template(ctx context.Context, namespace string, ref v1alpha1.AnalysisTemplateRef) (*v1alpha1.AnalysisTemplateSpec, error) {
+	if !ref.ClusterScope {
+		var template v1alpha1.AnalysisTemplate
+		if err := r.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.TemplateName}, &template); err != nil {
+			return nil, fmt.Errorf("reading AnalysisTemplate %s: %w", ref.TemplateName, err)
+		}
+		return &template.Spec, nil
+	}
+	if !r.ClusterTemplates {
+		return nil, templateError{fmt.Errorf("ClusterAnalysisTemplate %s cannot be read by a namespaced controller: use an AnalysisTemplate", ref.TemplateName)}
+	}
+	var template v1alpha1.ClusterAnalysisTemplate
+	if err := r.Client.Get(ctx, client.ObjectKey{Name: ref.TemplateName}, &template); err != nil {
+		return nil, fmt.Errorf("reading ClusterAnalysisTemplate %s: %w", ref.TemplateName, err)
+	}
+	return &template.Spec, nil
+}
+
+// analysisOf is the part of the spec that an AnalysisRun is started for.
+func analysisOf(ro *v1alpha1.Rollout, start plan.StartAnalysis) *v1alpha1.RolloutAnalysis {
+	canary := ro.Spec.Strategy.Canary
+	if start.Kind == v1alpha1.RolloutTypeStep {
+		return canary.Steps[start.Step].Analysis
+	}
+	return &canary.Analysis.RolloutAnalysis
+}

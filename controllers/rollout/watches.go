@@ -1,0 +1,164 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting/nginx"
+)
+
+// Indexes of the cache. Each answers one question without reading a namespace.
+const (
+	ownerIndex           = "headway/owner"            // which objects does this Rollout own
+	serviceIndex         = "headway/service"          // which Rollouts name this Service
+	ingressIndex         = "headway/ingress"          // which Rollouts name this Ingress
+	templateIndex        = "headway/template"         // which Rollouts name this AnalysisTemplate
+	clusterTemplateIndex = "headway/cluster-template" // which Rollouts name this ClusterAnalysisTemplate
+)
+
+// SetupWithManager indexes the cache and watches everything a plan depends on.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if err := r.index(context.Background(), mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	if err := r.metrics.register(mgr.GetCache()); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	b := ctrl.NewControllerManagedBy(mgr).
+		Named("rollout").
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency, RecoverPanic: ptrTrue(), EnableWarmup: ptrTrue()}).
+		For(&v1alpha1.Rollout{}).
+		Owns(&appsv1.ReplicaSet{}).
+		Owns(&v1alpha1.AnalysisRun{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, phaseChanged{}))).
+		Watches(&corev1.Service{}, r.naming(serviceIndex)).
+		Watches(&networkingv1.Ingress{}, r.naming(ingressIndex)).
+		Watches(&v1alpha1.AnalysisTemplate{}, r.naming(templateIndex))
+	if r.ClusterTemplates {
+		b = b.Watches(&v1alpha1.ClusterAnalysisTemplate{}, r.naming(clusterTemplateIndex))
+	}
+	if err := b.Complete(r); err != nil {
+		return fmt.Errorf("starting the Rollout controller: %w", err)
+	}
+	return nil
+}
+
+func ptrTrue() *bool {
+	yes := true
+	return &yes
+}
+
+// phaseChanged lets an AnalysisRun through when its verdict moved: a Rollout
+// never sees a metric, so measurements do not wake it.
+type phaseChanged struct{ predicate.Funcs }
+
+// Update reports whether the phase or message changed.
+func (phaseChanged) Update(e event.UpdateEvent) bool {
+	was, isRun := e.ObjectOld.(*v1alpha1.AnalysisRun)
+	is, stillRun := e.ObjectNew.(*v1alpha1.AnalysisRun)
+	return !isRun || !stillRun || was.Status.Phase != is.Status.Phase || was.Status.Message != is.Status.Message
+}
+
+func (r *Reconciler) index(ctx context.Context, indexer client.FieldIndexer) error {
+	for _, index := range []struct {
+		object client.Object
+		name   string
+		keys   client.IndexerFunc
+	}{
+		{&appsv1.ReplicaSet{}, ownerIndex, owner},
+		{&v1alpha1.AnalysisRun{}, ownerIndex, owner},
+		{&v1alpha1.Rollout{}, serviceIndex, ofRollout(namedServices)},
+		{&v1alpha1.Rollout{}, ingressIndex, ofRollout(nginx.IngressNames)},
+		{&v1alpha1.Rollout{}, templateIndex, ofRollout(namedTemplates(false))},
+		{&v1alpha1.Rollout{}, clusterTemplateIndex, ofRollout(namedTemplates(true))},
+	} {
+		if err := indexer.IndexField(ctx, index.object, index.name, index.keys); err != nil {
+			return fmt.Errorf("indexing %T by %s: %w", index.object, index.name, err)
+		}
+	}
+	return nil
+}
+
+func owner(obj client.Object) []string {
+	ref := metav1.GetControllerOf(obj)
+	if ref == nil || ref.Kind != v1alpha1.RolloutKind.Kind || ref.APIVersion != v1alpha1.GroupVersion.String() {
+		return nil
+	}
+	return []string{string(ref.UID)}
+}
+
+func ofRollout(names func(*v1alpha1.Rollout) []string) client.IndexerFunc {
+	return func(obj client.Object) []string {
+		ro, ok := obj.(*v1alpha1.Rollout)
+		if !ok {
+			return nil
+		}
+		return names(ro)
+	}
+}
+
+func namedServices(ro *v1alpha1.Rollout) []string {
+	if canary := ro.Spec.Strategy.Canary; canary != nil {
+		return []string{canary.StableService, canary.CanaryService}
+	}
+	return nil
+}
+
+// namedTemplates are the templates a Rollout names itself; what those name is found when they change.
+func namedTemplates(cluster bool) func(*v1alpha1.Rollout) []string {
+	return func(ro *v1alpha1.Rollout) []string {
+		canary := ro.Spec.Strategy.Canary
+		if canary == nil {
+			return nil
+		}
+		var refs []v1alpha1.AnalysisTemplateRef
+		if canary.Analysis != nil {
+			refs = append(refs, canary.Analysis.Templates...)
+		}
+		for _, step := range canary.Steps {
+			if step.Analysis != nil {
+				refs = append(refs, step.Analysis.Templates...)
+			}
+		}
+		var names []string
+		for _, ref := range refs {
+			if ref.ClusterScope == cluster {
+				names = append(names, ref.TemplateName)
+			}
+		}
+		return names
+	}
+}
+
+// naming wakes the Rollouts that name an object.
+func (r *Reconciler) naming(index string) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
+		var list v1alpha1.RolloutList
+		opts := []client.ListOption{client.MatchingFields{index: obj.GetName()}, client.UnsafeDisableDeepCopy}
+		if obj.GetNamespace() != "" {
+			opts = append(opts, client.InNamespace(obj.GetNamespace()))
+		}
+		if err := r.Client.List(ctx, &list, opts...); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "Cannot list the Rollouts that name an object", "index", index, "object", obj.GetName())
+			return nil
+		}
+		requests := make([]reconcile.Request, 0, len(list.Items))
+		for i := range list.Items {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+		return requests
+	})
+}

@@ -1,0 +1,94 @@
+package install
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/test/kube"
+)
+
+// The sample needs every right of the controller up to its manual pause: ReplicaSets, Services, the
+// canary Ingress, an AnalysisRun, Events and status. Nothing may be refused.
+func TestTheInstalledRightsSufficeForTheSample(t *testing.T) {
+	w := newWorld(t)
+	p := w.run(systemSpace)
+	w.ready(p)
+	sample, err := os.ReadFile(filepath.Join(kube.Root(), "config", "samples", "nginx-canary.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.apply(w.namespace, sample)
+	c := w.typed()
+	w.rolloutReaches(c, v1alpha1.RolloutPhaseHealthy)
+
+	w.apply(w.namespace, []byte(strings.Replace(string(sample), "example-app:v0.4.0", "example-app:v0.5.0", 1)))
+	w.rolloutReaches(c, v1alpha1.RolloutPhasePaused)
+	w.canaryWeight("20")
+	kube.Eventually(t, within, func() error {
+		var runs v1alpha1.AnalysisRunList
+		if err := c.List(t.Context(), &runs, client.InNamespace(w.namespace)); err != nil {
+			return fmt.Errorf("listing AnalysisRuns: %w", err)
+		}
+		if len(runs.Items) != 1 {
+			return fmt.Errorf("want one AnalysisRun, got %d", len(runs.Items))
+		}
+		return nil
+	})
+	if log := p.log(); strings.Contains(log, "forbidden") {
+		t.Errorf("the installed rights do not suffice:\n%s", log)
+	}
+}
+
+func (w world) rolloutReaches(c client.Client, phase v1alpha1.RolloutPhase) {
+	w.Helper()
+	kube.Eventually(w, within, func() error {
+		var ro v1alpha1.Rollout
+		if err := c.Get(w.Context(), client.ObjectKey{Namespace: w.namespace, Name: "web"}, &ro); err != nil {
+			return fmt.Errorf("reading the Rollout: %w", err)
+		}
+		if ro.Status.Phase != phase || ro.Status.ObservedGeneration != fmt.Sprint(ro.Generation) {
+			return fmt.Errorf("want %s, got %s: %s", phase, ro.Status.Phase, ro.Status.Message)
+		}
+		return nil
+	})
+}
+
+func (w world) canaryWeight(want string) {
+	w.Helper()
+	const weight = "nginx.ingress.kubernetes.io/canary-weight"
+	kube.Eventually(w, within, func() error {
+		ingresses, err := w.client.NetworkingV1().Ingresses(w.namespace).List(w.Context(), metav1.ListOptions{})
+		if err != nil {
+			return fmt.Errorf("listing Ingresses: %w", err)
+		}
+		var seen []string
+		for _, ingress := range ingresses.Items {
+			if ingress.Annotations[weight] == want {
+				return nil
+			}
+			seen = append(seen, ingress.Name+"="+ingress.Annotations[weight])
+		}
+		return fmt.Errorf("want a canary Ingress of weight %s, got %v", want, seen)
+	})
+}
+
+func (w world) typed() client.Client {
+	w.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		w.Fatal(err)
+	}
+	c, err := client.New(w.Config, client.Options{Scheme: scheme})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return c
+}

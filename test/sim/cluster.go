@@ -1,0 +1,205 @@
+// Package sim is a model of the cluster that a plan acts on: revisions with
+// pods that come and go, Services, a canary route, AnalysisRuns and a clock.
+//
+// It is for tests and for showing a plan before it runs. It checks the safety
+// invariants at every action, by rules of its own: it does not ask the planner
+// what is safe.
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+	"github.com/headway-rollouts/headway/trafficrouting"
+)
+
+// Cluster is a model of the world around one Rollout. Revisions are named by
+// their template: setting Template is what editing the pod template is.
+type Cluster struct {
+	Now      time.Time
+	Rollout  *v1alpha1.Rollout
+	Template string
+	Steps    string // what the steps are called; changing it is editing them
+
+	Revisions map[string]plan.Revision
+	Services  plan.Services
+	Traffic   trafficrouting.Observed
+	Analyses  []plan.Analysis
+
+	// Log is what happened, one line each.
+	Log []string
+	// Broken are the invariants that did not hold, with the line at which they broke.
+	Broken []string
+	// Writes counts actions and statuses by kind.
+	Writes map[string]int
+
+	memory memory
+}
+
+// New makes a cluster in which nothing runs yet.
+func New(ro *v1alpha1.Rollout, template string) *Cluster {
+	return &Cluster{
+		Now:       time.Unix(1_000_000, 0).UTC(),
+		Rollout:   ro,
+		Template:  template,
+		Steps:     "steps-1",
+		Revisions: map[string]plan.Revision{},
+		Writes:    map[string]int{},
+		memory:    memory{attempts: map[string]int{}},
+	}
+}
+
+// Snapshot is what a controller with a perfect cache would see.
+func (c *Cluster) Snapshot() plan.Snapshot {
+	return plan.Snapshot{
+		Now:       c.Now,
+		Rollout:   c.Rollout.DeepCopy(),
+		Revisions: maps.Clone(c.Revisions),
+		Current:   c.Template,
+		StepHash:  c.Steps,
+		Services:  c.Services,
+		Traffic:   c.Traffic,
+		Analyses:  slices.Clone(c.Analyses),
+	}
+}
+
+// Act carries out one action and checks what it may break.
+func (c *Cluster) Act(a plan.Action) {
+	c.logf("%s", a)
+	c.Writes[fmt.Sprintf("%T", a)]++
+	c.check(a)
+	switch a := a.(type) {
+	case plan.CreateRevision:
+		c.Revisions[a.Hash] = plan.Revision{Hash: a.Hash, Name: "web-" + a.Hash, Number: a.Number, Created: c.Now, Replicas: a.Replicas}
+	case plan.Scale:
+		c.scale(a)
+	case plan.Delay:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Deadline = a.Until })
+	case plan.Keep:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Deadline = time.Time{} })
+	case plan.Renumber:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Number = a.To })
+	case plan.Sync:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Drift = false })
+	case plan.Number:
+		c.number(a)
+	case plan.Point:
+		c.point(a)
+	case plan.Route:
+		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight}
+	case plan.StartAnalysis:
+		c.start(a)
+	case plan.StopAnalysis:
+		c.run(a.Name, func(r *plan.Analysis) { r.Stopping = true })
+	case plan.DeleteRevision:
+		delete(c.Revisions, a.Revision)
+	case plan.DeleteAnalysis:
+		c.Analyses = slices.DeleteFunc(c.Analyses, func(r plan.Analysis) bool { return r.Name == a.Name })
+	}
+}
+
+func (c *Cluster) scale(a plan.Scale) {
+	c.revise(a.Revision, func(r *plan.Revision) {
+		r.Replicas = a.To
+		r.Pods, r.Ready, r.Available = min(r.Pods, a.To), min(r.Ready, a.To), min(r.Available, a.To)
+		if !a.KeepDeadline {
+			r.Deadline = time.Time{}
+		}
+	})
+}
+
+func (c *Cluster) number(a plan.Number) {
+	if c.Rollout.Annotations == nil {
+		c.Rollout.Annotations = map[string]string{}
+	}
+	c.Rollout.Annotations[v1alpha1.RevisionAnnotation] = strconv.FormatInt(a.To, 10)
+	if a.DefaultReplicas {
+		c.Rollout.Spec.Replicas = ptr.To(v1alpha1.DefaultReplicas)
+	}
+}
+
+func (c *Cluster) point(a plan.Point) {
+	now := plan.Selected{Hash: a.To, Adopted: true}
+	if a.Role == plan.StableRole {
+		c.Services.Stable = now
+		return
+	}
+	c.Services.Canary = now
+}
+
+func (c *Cluster) start(a plan.StartAnalysis) {
+	c.Analyses = append(c.Analyses, plan.Analysis{
+		Name: a.Name, Kind: a.Kind, Step: a.Step, Hash: c.Template, Created: c.Now,
+		Revision: c.Revisions[c.Template].Number, Phase: v1alpha1.AnalysisPhaseRunning,
+	})
+}
+
+// Store replaces the status, as the status patch does.
+func (c *Cluster) Store(p plan.Plan) {
+	c.checkStatus(p.Status)
+	for _, e := range p.Events {
+		c.logf("event %s  %s", e.Reason, e.Message)
+	}
+	c.Rollout.Status = *p.Status.DeepCopy()
+	c.Writes["Status"]++
+}
+
+// Settle makes every pod that is asked for exist and be available.
+func (c *Cluster) Settle() {
+	for hash := range c.Revisions {
+		c.revise(hash, func(r *plan.Revision) { r.Pods, r.Ready, r.Available = r.Replicas, r.Replicas, r.Replicas })
+	}
+	for _, run := range slices.Clone(c.Analyses) {
+		if run.Stopping && !run.Phase.Completed() {
+			c.run(run.Name, func(r *plan.Analysis) { r.Phase = v1alpha1.AnalysisPhaseSuccessful })
+		}
+	}
+}
+
+// Verdict ends every running AnalysisRun that was not asked to end before.
+func (c *Cluster) Verdict(phase v1alpha1.AnalysisPhase, message string) {
+	for _, run := range slices.Clone(c.Analyses) {
+		if !run.Phase.Completed() && !run.Stopping {
+			c.run(run.Name, func(r *plan.Analysis) { r.Phase, r.Message = phase, message })
+		}
+	}
+}
+
+// SetAvailable sets the available pods of a revision, at most those asked for.
+func (c *Cluster) SetAvailable(hash string, n int32) {
+	c.revise(hash, func(r *plan.Revision) {
+		r.Pods = r.Replicas
+		r.Ready, r.Available = min(n, r.Replicas), min(n, r.Replicas)
+	})
+}
+
+func (c *Cluster) revise(hash string, change func(*plan.Revision)) {
+	if r, ok := c.Revisions[hash]; ok {
+		change(&r)
+		c.Revisions[hash] = r
+	}
+}
+
+func (c *Cluster) run(name string, change func(*plan.Analysis)) {
+	for i := range c.Analyses {
+		if c.Analyses[i].Name == name {
+			change(&c.Analyses[i])
+		}
+	}
+}
+
+func (c *Cluster) logf(format string, args ...any) {
+	c.Log = append(c.Log, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+}
+
+func (c *Cluster) brokef(format string, args ...any) {
+	c.Broken = append(c.Broken, fmt.Sprintf("after line %d: ", len(c.Log))+fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,216 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+)
+
+// RandomRollout is a Rollout with any of the options that the planner serves.
+func RandomRollout(rng *rand.Rand) *v1alpha1.Rollout {
+	total := int32(100)
+	canary := &v1alpha1.CanaryStrategy{
+		CanaryService: "canary", StableService: "stable",
+		TrafficRouting: &v1alpha1.RolloutTrafficRouting{Nginx: &v1alpha1.NginxTrafficRouting{StableIngress: "web"}},
+	}
+	if rng.IntN(5) == 0 {
+		total = 1000
+		canary.TrafficRouting.MaxTrafficWeight = &total
+	}
+	canary.Steps = RandomSteps(rng, total)
+	if rng.IntN(3) == 0 {
+		canary.Analysis = &v1alpha1.RolloutAnalysisBackground{StartingStep: ptr.To(int32(rng.IntN(3)))}
+	}
+	if rng.IntN(2) == 0 {
+		canary.ScaleDownDelaySeconds = ptr.To(int32(rng.IntN(60)))
+	}
+	if rng.IntN(2) == 0 {
+		canary.AbortScaleDownDelaySeconds = ptr.To(int32(rng.IntN(60)))
+	}
+	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", Generation: 1}}
+	ro.Spec.Strategy.Canary = canary
+	ro.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	ro.Spec.RevisionHistoryLimit = ptr.To(int32(rng.IntN(4)))
+	ro.Spec.ProgressDeadlineAbort = rng.IntN(3) == 0
+	if rng.IntN(8) > 0 {
+		ro.Spec.Replicas = ptr.To(int32(rng.IntN(11)))
+	}
+	return ro
+}
+
+// RandomSteps are up to six steps of the verbs that are served.
+func RandomSteps(rng *rand.Rand, total int32) []v1alpha1.CanaryStep {
+	steps := make([]v1alpha1.CanaryStep, rng.IntN(7))
+	for i := range steps {
+		switch rng.IntN(5) {
+		case 0:
+			steps[i].Pause = &v1alpha1.RolloutPause{}
+		case 1:
+			steps[i].Pause = &v1alpha1.RolloutPause{Duration: ptr.To(intstr.FromInt32(int32(rng.IntN(120))))}
+		case 2:
+			steps[i].Analysis = &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}
+		default:
+			steps[i].SetWeight = ptr.To(int32(rng.IntN(11)) * total / 10)
+		}
+	}
+	return steps
+}
+
+// History plays one random history: deploys, aborts, retries, promotions,
+// pauses, scaling, pods that come and go, verdicts, and a controller that
+// crashes between actions and loses status writes.
+type History struct {
+	*Cluster
+
+	rng *rand.Rand
+}
+
+// NewHistory begins the history of a seed.
+func NewHistory(seed uint64) *History {
+	rng := rand.New(rand.NewPCG(seed, 17)) //nolint:gosec // A test needs the same numbers again.
+	return &History{Cluster: New(RandomRollout(rng), "v1"), rng: rng}
+}
+
+// Play runs the history and then lets it come to rest on a last revision. What
+// did not hold is in Broken.
+func (h *History) Play(events int) {
+	for range events {
+		h.event()
+		for range 1 + h.rng.IntN(3) {
+			h.reconcile()
+		}
+		if len(h.Broken) > 0 {
+			return
+		}
+	}
+	h.rest()
+}
+
+// reconcile is one pass of a controller that may die in the middle.
+func (h *History) reconcile() {
+	p := plan.Make(h.Snapshot())
+	if again := plan.Make(h.Snapshot()); fmt.Sprint(again.Actions) != fmt.Sprint(p.Actions) {
+		h.brokef("law 1: equal snapshots, different plans:\n%v\n%v", p.Actions, again.Actions)
+	}
+	crash, skip := h.rng.IntN(5) == 0, h.rng.IntN(8) == 0
+	for _, a := range p.Actions {
+		if crash && h.rng.IntN(2) == 0 {
+			h.logf("(crash)")
+			return
+		}
+		if skip && h.rng.IntN(2) == 0 {
+			continue // the API server refused this one
+		}
+		h.Act(a)
+	}
+	if crash {
+		h.logf("(status lost)")
+		return
+	}
+	h.Store(p)
+}
+
+func (h *History) event() {
+	st := h.Rollout.Status
+	switch n := h.rng.IntN(100); {
+	case n < 8:
+		h.Deploy(fmt.Sprintf("v%d", 1+h.rng.IntN(5)))
+	case n < 12:
+		h.Abort()
+	case n < 18 && st.Abort:
+		h.Retry()
+	case n < 28 && st.CurrentStepIndex != nil && st.StableRS != st.CurrentPodHash:
+		h.Promote()
+	case n < 31:
+		h.PromoteFull()
+	case n < 35:
+		h.Pause(!h.Rollout.Spec.Paused)
+	case n < 39:
+		h.Cluster.Scale(int32(h.rng.IntN(11)))
+	case n < 41:
+		h.Meddle(int32(h.rng.IntN(int(h.maxWeight()) + 1)))
+	case n < 43:
+		h.EditSteps(fmt.Sprintf("steps-%d", h.rng.IntN(1000)), RandomSteps(h.rng, h.maxWeight()))
+	case n < 55:
+		h.podsComeAndGo()
+	case n < 63:
+		phases := []v1alpha1.AnalysisPhase{v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseFailed, v1alpha1.AnalysisPhaseError, v1alpha1.AnalysisPhaseInconclusive}
+		h.did("verdict")
+		h.Verdict(phases[h.rng.IntN(len(phases))], "measured")
+	default:
+		h.Settle()
+	}
+	h.Now = h.Now.Add(time.Duration(h.rng.IntN(90)) * time.Second)
+	h.memory.points = [2]int{}
+}
+
+func (h *History) podsComeAndGo() {
+	for _, r := range sortedRevisions(h.Revisions) {
+		h.SetAvailable(r.Hash, int32(h.rng.IntN(int(r.Replicas)+1)))
+	}
+}
+
+// rest stops all trouble and expects the last revision to become stable, alone and quiet.
+func (h *History) rest() {
+	h.Pause(false)
+	h.Deploy("last")
+	if h.replicas() == 0 {
+		h.Cluster.Scale(3)
+	}
+	for range 60 {
+		h.step()
+		if len(h.Broken) > 0 {
+			return
+		}
+	}
+	st := h.Rollout.Status
+	switch {
+	case st.StableRS != "last" || st.Phase != v1alpha1.RolloutPhaseHealthy:
+		h.brokef("L1 it did not come to rest: stable %q, phase %s, message %q, why %+v", st.StableRS, st.Phase, st.Message, st.Why)
+	case h.Services.Stable.Hash != "last" || h.Services.Canary.Hash != "last" || h.Traffic.CanaryWeight != 0:
+		h.brokef("L1 traffic did not come to rest: %+v %+v", h.Services, h.Traffic)
+	}
+	for hash, r := range h.Revisions {
+		if hash != "last" && r.Replicas > 0 {
+			h.brokef("L6 %s still has %d pods", hash, r.Replicas)
+		}
+	}
+	h.quiet()
+}
+
+// step is one calm minute: pods become available, analyses succeed, people promote.
+func (h *History) step() {
+	for range 4 {
+		p := plan.Make(h.Snapshot())
+		for _, a := range p.Actions {
+			h.Act(a)
+		}
+		h.Store(p)
+		h.Settle()
+	}
+	h.Verdict(v1alpha1.AnalysisPhaseSuccessful, "")
+	if len(h.Rollout.Status.PauseConditions) > 0 {
+		h.Promote()
+	}
+	h.memory.points = [2]int{}
+	h.Now = h.Now.Add(time.Minute)
+}
+
+// quiet checks S17: at rest there is nothing to do and nothing new to say.
+func (h *History) quiet() {
+	before := h.Rollout.Status.DeepCopy()
+	p := plan.Make(h.Snapshot())
+	if len(p.Actions) > 0 || len(p.Events) > 0 {
+		h.brokef("S17 not quiet at rest: %v %v", p.Actions, p.Events)
+	}
+	if !equalStatus(before, &p.Status) {
+		h.brokef("S17 the status changes at rest")
+	}
+}

@@ -1,0 +1,227 @@
+package sim
+
+import (
+	"fmt"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+)
+
+// memory is what the observer of invariants must remember.
+type memory struct {
+	attempts map[string]int // AnalysisRuns under way by what they gate
+	points   [2]int         // how often each Service moved since a person or a verdict moved something
+	skipped  bool           // a person skipped steps of this update
+}
+
+func (c *Cluster) replicas() int32 { return ptr.Deref(c.Rollout.Spec.Replicas, 1) }
+
+func (c *Cluster) maxWeight() int32 { return c.Rollout.Spec.Strategy.Canary.MaxTrafficWeight() }
+
+// serves is the weight a revision gets when the canary Service has this weight.
+func (c *Cluster) serves(hash string, services plan.Services, weight int32) (sum int32) {
+	if services.Canary.Hash == hash {
+		sum += weight
+	}
+	if services.Stable.Hash == hash {
+		sum += c.maxWeight() - weight
+	}
+	return sum
+}
+
+func (c *Cluster) check(a plan.Action) {
+	switch a := a.(type) {
+	case plan.Route:
+		c.checkRoute(a)
+	case plan.Point:
+		c.checkPoint(a)
+	case plan.Scale:
+		c.checkScale(a)
+	case plan.StartAnalysis:
+		c.checkStart(a)
+	case plan.DeleteRevision:
+		r := c.Revisions[a.Revision]
+		if r.Pods > 0 || c.serves(a.Revision, c.Services, c.Traffic.CanaryWeight) > 0 || a.Revision == c.Rollout.Status.StableRS || a.Revision == c.Template {
+			c.brokef("S2 %s: it has pods, traffic or a role", a)
+		}
+	case plan.CreateRevision:
+		if _, exists := c.Revisions[a.Hash]; exists {
+			c.brokef("S14 %s: it exists", a)
+		}
+	}
+}
+
+func (c *Cluster) checkRoute(a plan.Route) {
+	to := a.Split.Canary.Weight
+	if to < 0 || to > c.maxWeight() || a.Split.Stable.Weight+to != c.maxWeight() {
+		c.brokef("S1 %s: weights must be within 0 and %d and sum to it", a, c.maxWeight())
+	}
+	from := c.Traffic.CanaryWeight
+	if c.abortHolds() && to > from {
+		c.brokef("S12 %s: the update is aborted", a)
+	}
+	c.checkShift(fmt.Sprint(a), c.Services, to)
+}
+
+func (c *Cluster) checkPoint(a plan.Point) {
+	after := c.Services
+	if a.Role == plan.StableRole {
+		after.Stable = plan.Selected{Hash: a.To}
+		c.memory.points[0]++
+	} else {
+		after.Canary = plan.Selected{Hash: a.To}
+		c.memory.points[1]++
+		if c.Traffic.CanaryWeight > 0 {
+			c.brokef("S8 %s: the canary route has weight %d", a, c.Traffic.CanaryWeight)
+		}
+	}
+	if c.memory.points[0] > 2 || c.memory.points[1] > 2 {
+		c.brokef("S13 %s: a Service moves back and forth", a)
+	}
+	c.checkShift(fmt.Sprint(a), after, c.Traffic.CanaryWeight)
+}
+
+// checkShift checks S2 and S5: whoever gets more traffic has the pods for it,
+// or is the better of two evils: the stable side of an update that goes back,
+// or any side when the other has no pod at all.
+func (c *Cluster) checkShift(what string, services plan.Services, weight int32) {
+	if c.replicas() == 0 {
+		return
+	}
+	for hash, r := range c.Revisions {
+		was, is := c.serves(hash, c.Services, c.Traffic.CanaryWeight), c.serves(hash, services, weight)
+		if is <= was {
+			continue
+		}
+		if r.Available == 0 {
+			c.brokef("S2 %s: %s gets %d and has no available pod", what, hash, is)
+		}
+		need := c.replicas() * is / c.maxWeight()
+		if r.Available < need && !c.lesserEvil(hash, need) {
+			c.brokef("S5 %s: %s gets %d and has %d of %d pods", what, hash, is, r.Available, need)
+		}
+	}
+}
+
+// lesserEvil reports whether a revision short of pods may get more all the same:
+// it is the stable side and maxUnavailable covers what is missing, or nobody
+// else who gets traffic has a pod.
+func (c *Cluster) lesserEvil(hash string, need int32) bool {
+	for other, r := range c.Revisions {
+		if other != hash && c.serves(other, c.Services, c.Traffic.CanaryWeight) > 0 && r.Available > 0 {
+			// A quarter of the pods may be missing, as maxUnavailable says by default.
+			return c.Revisions[hash].Available+c.replicas()/4 >= need && hash == c.Rollout.Status.StableRS
+		}
+	}
+	return true
+}
+
+func (c *Cluster) checkScale(a plan.Scale) {
+	if a.To < 0 {
+		c.brokef("S4 %s: below zero", a)
+	}
+	if a.To > c.replicas() && a.To > a.From {
+		c.brokef("S4 %s: more than spec.replicas", a)
+	}
+	st := c.Rollout.Status
+	if c.abortHolds() && a.Revision == c.Template && a.To > a.From {
+		c.brokef("S12 %s: the update is aborted", a)
+	}
+	if a.To >= a.From {
+		return
+	}
+	weight := c.serves(a.Revision, c.Services, c.Traffic.CanaryWeight)
+	if need := c.replicas() * weight / c.maxWeight(); a.To < need {
+		c.brokef("S6 %s: it gets %d and needs %d pods", a, weight, need)
+	}
+	if weight > 0 && a.To == 0 && c.replicas() > 0 {
+		c.brokef("S2 %s: it gets %d", a, weight)
+	}
+	if a.Revision == st.StableRS && a.To < c.replicas() {
+		c.brokef("S6 %s: the stable revision is kept whole", a)
+	}
+	if a.To == 0 && c.replicas() > 0 && c.Services.Stable.Hash == a.Revision {
+		c.brokef("S7 %s: the stable Service selects it", a)
+	}
+}
+
+// abortHolds reports whether the update of the current template and steps is
+// aborted and nothing has ended that: a retry, another template, promote --full.
+func (c *Cluster) abortHolds() bool {
+	st := c.Rollout.Status
+	return st.Abort && !st.PromoteFull && st.StableRS != "" && st.StableRS != c.Template &&
+		c.Template == st.CurrentPodHash && c.Steps == st.CurrentStepHash
+}
+
+func (c *Cluster) checkStart(a plan.StartAnalysis) {
+	for _, run := range c.Analyses {
+		if run.Name == a.Name {
+			c.brokef("S14 %s: the name is taken", a)
+		}
+		if run.Kind == a.Kind && run.Step == a.Step && run.Hash == c.Template && run.Revision == c.Revisions[c.Template].Number && !run.Phase.Completed() && !run.Stopping {
+			c.brokef("S14 %s: %s is still running", a, run.Name)
+		}
+	}
+}
+
+func (c *Cluster) checkStatus(st v1alpha1.RolloutStatus) {
+	old := c.Rollout.Status
+	same := old.CurrentPodHash == st.CurrentPodHash && old.CurrentStepHash == st.CurrentStepHash && old.CurrentPodHash != ""
+	if !same {
+		c.memory.skipped = false
+		c.memory.points = [2]int{}
+	}
+	was, is := ptr.Deref(old.CurrentStepIndex, 0), ptr.Deref(st.CurrentStepIndex, 0)
+	rolling := st.StableRS != st.CurrentPodHash
+	full := old.PromoteFull || st.StableRS == st.CurrentPodHash
+	if same && is > was+1 && !full {
+		c.brokef("S9 the step went from %d to %d at once", was, is)
+	}
+	if same && is < was && !st.Abort && rolling && was <= int32(len(c.Rollout.Spec.Strategy.Canary.Steps)) && !retried(old) {
+		c.brokef("S9 the step went back from %d to %d", was, is)
+	}
+	for _, run := range c.Analyses {
+		bad := run.Phase == v1alpha1.AnalysisPhaseFailed || run.Phase == v1alpha1.AnalysisPhaseError
+		named := old.Canary.CurrentStepAnalysisRunStatus != nil && old.Canary.CurrentStepAnalysisRunStatus.Name == run.Name ||
+			old.Canary.CurrentBackgroundAnalysisRunStatus != nil && old.Canary.CurrentBackgroundAnalysisRunStatus.Name == run.Name
+		past := run.Kind == v1alpha1.RolloutTypeStep && run.Step != was // a person promoted past it
+		if bad && named && !past && same && rolling && !st.Abort && !old.PromoteFull && !retried(old) {
+			c.brokef("S11 %s is %s and the update goes on", run.Name, run.Phase)
+		}
+	}
+	c.checkPromotion(st, same)
+}
+
+func retried(old v1alpha1.RolloutStatus) bool {
+	for _, cond := range old.Conditions {
+		if cond.Type == v1alpha1.RolloutProgressing {
+			return cond.Reason == plan.ReasonAborted && !old.Abort
+		}
+	}
+	return false
+}
+
+// checkPromotion checks S10: a revision becomes stable when its analyses passed and its pods are there.
+func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus, same bool) {
+	old := c.Rollout.Status
+	if st.StableRS == old.StableRS || old.StableRS == "" || !same || st.StableRS == "" {
+		return
+	}
+	if c.Services.Stable.Hash != st.StableRS || c.Traffic.CanaryWeight != 0 {
+		c.brokef("S6 %s became stable before its traffic was seen on it", st.StableRS)
+	}
+	for i, step := range c.Rollout.Spec.Strategy.Canary.Steps {
+		if step.Analysis == nil || c.memory.skipped || old.PromoteFull {
+			continue
+		}
+		passed := false
+		for _, run := range c.Analyses {
+			passed = passed || run.Step == int32(i) && run.Hash == st.StableRS && run.Kind == v1alpha1.RolloutTypeStep && run.Phase == v1alpha1.AnalysisPhaseSuccessful
+		}
+		if !passed {
+			c.brokef("S10 %s became stable without the analysis of step %d", st.StableRS, i)
+		}
+	}
+}

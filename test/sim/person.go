@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"k8s.io/utils/ptr"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+// What people and their tools do to a Rollout, with the wire protocol of the plugin.
+
+// Deploy edits the pod template.
+func (c *Cluster) Deploy(template string) {
+	c.did("deploy " + template)
+	c.Template = template
+	c.Rollout.Generation++
+}
+
+// Promote ends a pause, or skips the current step.
+func (c *Cluster) Promote() {
+	c.did("promote")
+	c.edit(false)
+	st := &c.Rollout.Status
+	if len(st.PauseConditions) > 0 {
+		st.PauseConditions = nil
+		return
+	}
+	st.CurrentStepIndex = ptr.To(ptr.Deref(st.CurrentStepIndex, 0) + 1)
+	c.memory.skipped = true
+}
+
+// PromoteFull skips everything that is left.
+func (c *Cluster) PromoteFull() {
+	if c.Rollout.Status.StableRS == c.Rollout.Status.CurrentPodHash {
+		return // the plugin refuses
+	}
+	c.did("promote --full")
+	c.Rollout.Status.PromoteFull = true
+	c.memory.skipped = true
+}
+
+// Abort takes the update back.
+func (c *Cluster) Abort() {
+	c.did("abort")
+	c.Rollout.Status.Abort = true
+}
+
+// Retry tries an aborted update again.
+func (c *Cluster) Retry() {
+	c.did("retry")
+	c.Rollout.Status.Abort = false
+}
+
+// Scale sets spec.replicas, as an autoscaler does.
+func (c *Cluster) Scale(replicas int32) {
+	c.did("scale")
+	c.Rollout.Spec.Replicas = ptr.To(replicas)
+	c.Rollout.Generation++
+}
+
+// Pause sets spec.paused.
+func (c *Cluster) Pause(paused bool) {
+	c.did("pause")
+	c.edit(paused)
+}
+
+// Meddle changes the weight of the route by hand.
+func (c *Cluster) Meddle(weight int32) {
+	if c.Traffic.Exists {
+		c.did("meddle")
+		c.Traffic.CanaryWeight = weight
+	}
+}
+
+// EditSteps changes the steps.
+func (c *Cluster) EditSteps(name string, steps []v1alpha1.CanaryStep) {
+	c.did("steps " + name)
+	c.Steps = name
+	c.Rollout.Spec.Strategy.Canary.Steps = steps
+	c.Rollout.Generation++
+}
+
+func (c *Cluster) edit(paused bool) {
+	if c.Rollout.Spec.Paused != paused {
+		c.Rollout.Spec.Paused = paused
+		c.Rollout.Generation++
+	}
+}
+
+func (c *Cluster) did(what string) {
+	c.logf("> %s", what)
+	c.memory.points = [2]int{}
+}

@@ -1,0 +1,82 @@
+package trafficrouting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// All makes several routers one, for a Rollout whose spec names more than one. They are called in
+// the order given, and all of them are called: the failure of one does not keep a split from another.
+func All(routers ...Router) Router {
+	return all(routers)
+}
+
+type all []Router
+
+// Type joins the names with commas.
+func (a all) Type() string {
+	names := make([]string, len(a))
+	for i, r := range a {
+		names[i] = r.Type()
+	}
+	return strings.Join(names, ",")
+}
+
+// Observe reports the worst of what the routers see, and nothing but the errors if any fails.
+func (a all) Observe(ctx context.Context, ref Ref) (Observed, error) {
+	seen := make([]Observed, 0, len(a))
+	var failures []error
+	for _, r := range a {
+		one, err := r.Observe(ctx, ref)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("observing %s: %w", r.Type(), err))
+			continue
+		}
+		seen = append(seen, one)
+	}
+	if len(failures) > 0 {
+		return Observed{}, errors.Join(failures...)
+	}
+	return merge(seen), nil
+}
+
+// Apply returns the changes of all routers, also when some of them failed.
+func (a all) Apply(ctx context.Context, ref Ref, split Split) ([]Change, error) {
+	var changes []Change
+	var failures []error
+	for _, r := range a {
+		done, err := r.Apply(ctx, ref, split)
+		changes = append(changes, done...)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("routing by %s: %w", r.Type(), err))
+		}
+	}
+	return changes, errors.Join(failures...)
+}
+
+// merge is what holds for every router at once. Routers that are each in sync at different weights
+// are not in sync together: applying the larger weight would write. No router at all has no route.
+func merge(seen []Observed) Observed {
+	whole := Observed{Exists: len(seen) > 0, InSync: true}
+	for _, one := range seen {
+		whole.Exists = whole.Exists && one.Exists
+		whole.InSync = whole.InSync && one.InSync && one.CanaryWeight == seen[0].CanaryWeight
+		whole.CanaryWeight = max(whole.CanaryWeight, one.CanaryWeight)
+		whole.Verified = both(whole.Verified, one.Verified)
+	}
+	return whole
+}
+
+// both is nil while neither can tell, and otherwise false unless all that can tell say true.
+func both(a, b *bool) *bool {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	verified := *a && *b
+	return &verified
+}

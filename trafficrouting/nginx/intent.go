@@ -1,0 +1,209 @@
+package nginx
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting"
+)
+
+const (
+	// defaultPrefix is what the NGINX controller reads unless it was started with another one.
+	defaultPrefix = "nginx.ingress.kubernetes.io"
+	// maxNameLength is the limit of a DNS subdomain, which the name of an Ingress must be.
+	maxNameLength = 253
+	canarySuffix  = "-canary"
+)
+
+// CanaryIngressName is the name of the canary Ingress that is made for a stable Ingress: both
+// names joined and cut so that the result with its suffix is at most 253 characters long.
+func CanaryIngressName(rollout, stableIngress string) string {
+	prefix := rollout + "-" + stableIngress
+	if limit := maxNameLength - len(canarySuffix); len(prefix) > limit {
+		// A dot before the suffix would not be a DNS name.
+		prefix = strings.TrimRight(prefix[:limit], ".")
+	}
+	return prefix + canarySuffix
+}
+
+// IngressNames lists every Ingress whose events concern the Rollout, the stable ones and the
+// canary ones made for them, for an index. It is empty for a Rollout without NGINX routing.
+func IngressNames(ro *v1alpha1.Rollout) []string {
+	n := routingOf(ro)
+	if n == nil {
+		return nil
+	}
+	stables := n.StableIngresses
+	if n.StableIngress != "" {
+		stables = append([]string{n.StableIngress}, stables...)
+	}
+	names := make([]string, 0, 2*len(stables))
+	for _, stable := range stables {
+		if stable != "" {
+			names = append(names, stable, CanaryIngressName(ro.Name, stable))
+		}
+	}
+	return names
+}
+
+func routingOf(ro *v1alpha1.Rollout) *v1alpha1.NginxTrafficRouting {
+	if ro == nil || ro.Spec.Strategy.Canary == nil || ro.Spec.Strategy.Canary.TrafficRouting == nil {
+		return nil
+	}
+	return ro.Spec.Strategy.Canary.TrafficRouting.Nginx
+}
+
+// target is one stable Ingress that the spec names, and the field that names it.
+type target struct {
+	name string
+	path *field.Path
+}
+
+// intent is what the spec of one Rollout asks of NGINX, after it was found usable.
+type intent struct {
+	rollout *v1alpha1.Rollout
+	nginx   *v1alpha1.NginxTrafficRouting
+	prefix  string
+	// explicitTotal says that the spec sets maxTrafficWeight, so that the total is written too.
+	explicitTotal bool
+	maxWeight     int32
+	targets       []target
+}
+
+// intentOf reads the spec. Its errors wrap a *field.Error, except for a Rollout that is not routed by NGINX at all.
+func intentOf(ro *v1alpha1.Rollout) (intent, error) {
+	n := routingOf(ro)
+	if n == nil {
+		return intent{}, errors.New("reading the spec: the Rollout has no spec.strategy.canary.trafficRouting.nginx")
+	}
+	canaryPath := field.NewPath("spec", "strategy", "canary")
+	nginxPath := canaryPath.Child("trafficRouting", "nginx")
+	in := intent{rollout: ro, nginx: n, prefix: n.AnnotationPrefix, maxWeight: trafficrouting.DefaultMaxWeight}
+	if in.prefix == "" {
+		in.prefix = defaultPrefix
+	}
+	if total := ro.Spec.Strategy.Canary.TrafficRouting.MaxTrafficWeight; total != nil {
+		in.explicitTotal, in.maxWeight = true, *total
+	}
+	var err *field.Error
+	if in.targets, err = targetsOf(ro.Name, n, nginxPath); err != nil {
+		return intent{}, fmt.Errorf("reading the spec: %w", err)
+	}
+	if err = in.checkServices(canaryPath); err != nil {
+		return intent{}, fmt.Errorf("reading the spec: %w", err)
+	}
+	if err = in.checkAnnotations(nginxPath); err != nil {
+		return intent{}, fmt.Errorf("reading the spec: %w", err)
+	}
+	return in, nil
+}
+
+// targetsOf lists the stable Ingresses in the order of the spec. No two may share a canary
+// Ingress, which after cutting long names they could: they would overwrite each other for ever.
+func targetsOf(rollout string, n *v1alpha1.NginxTrafficRouting, path *field.Path) ([]target, *field.Error) {
+	one, several := path.Child("stableIngress"), path.Child("stableIngresses")
+	switch {
+	case n.StableIngress != "" && len(n.StableIngresses) > 0:
+		return nil, field.Invalid(one, n.StableIngress,
+			"stableIngress and stableIngresses cannot both be set: keep one of them")
+	case n.StableIngress != "":
+		return []target{{n.StableIngress, one}}, nil
+	case len(n.StableIngresses) == 0:
+		return nil, field.Required(one, "name the Ingress that serves the stable Service in stableIngress, or several in stableIngresses")
+	}
+	targets := make([]target, 0, len(n.StableIngresses))
+	taken := map[string]bool{}
+	for i, name := range n.StableIngresses {
+		canary := CanaryIngressName(rollout, name)
+		switch {
+		case name == "":
+			return nil, field.Required(several.Index(i), "the name of an Ingress cannot be empty")
+		case taken[canary]:
+			return nil, field.Invalid(several.Index(i), name,
+				fmt.Sprintf("another stable Ingress already has the canary Ingress `%s`: remove it or shorten the names", canary))
+		}
+		taken[canary] = true
+		targets = append(targets, target{name, several.Index(i)})
+	}
+	return targets, nil
+}
+
+func (in intent) checkServices(path *field.Path) *field.Error {
+	canary := in.rollout.Spec.Strategy.Canary
+	switch {
+	case canary.StableService == "":
+		return field.Required(path.Child("stableService"), "NGINX routing needs the Service of the stable pods")
+	case canary.CanaryService == "":
+		return field.Required(path.Child("canaryService"), "NGINX routing needs the Service of the canary pods")
+	case canary.CanaryService == canary.StableService:
+		return field.Invalid(path.Child("canaryService"), canary.CanaryService, "must differ from stableService")
+	case in.maxWeight < 1:
+		return field.Invalid(path.Child("trafficRouting", "maxTrafficWeight"), in.maxWeight, "must be at least 1")
+	}
+	return nil
+}
+
+// checkAnnotations refuses two kinds of annotation. A snippet is NGINX configuration of its own:
+// it is written only where the user asked for it verbatim. A total of the user's own would make
+// every weight mean another share than the one the Rollout reports.
+func (in intent) checkAnnotations(path *field.Path) *field.Error {
+	additional, verbatim := path.Child("additionalIngressAnnotations"), path.Child("canaryIngressAnnotations")
+	for _, key := range slices.Sorted(maps.Keys(in.nginx.AdditionalIngressAnnotations)) {
+		value := in.nginx.AdditionalIngressAnnotations[key]
+		if strings.HasSuffix(key, "-snippet") {
+			return field.Invalid(additional.Key(key), value,
+				"a snippet is configuration that NGINX runs as written: to add one, put the full annotation in canaryIngressAnnotations")
+		}
+		if err := in.checkTotal(additional.Key(key), in.prefixed(key), value); err != nil {
+			return err
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(in.nginx.CanaryIngressAnnotations)) {
+		if err := in.checkTotal(verbatim.Key(key), key, in.nginx.CanaryIngressAnnotations[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (in intent) checkTotal(path *field.Path, key, value string) *field.Error {
+	if in.explicitTotal || key != in.key(weightTotal) {
+		return nil
+	}
+	return field.Invalid(path, value, "the total of the weights is set by spec.strategy.canary.trafficRouting.maxTrafficWeight")
+}
+
+// checkSplit refuses a split that cannot be meant for this spec. It guards against a mistake of
+// the caller, not of the user: such a split must not reach NGINX, which clamps silently.
+func (in intent) checkSplit(s trafficrouting.Split) error {
+	canary := in.rollout.Spec.Strategy.Canary
+	if s.Stable.Service != canary.StableService || s.Canary.Service != canary.CanaryService {
+		return fmt.Errorf("checking the split: it is for the Services %q and %q, the Rollout names %q and %q",
+			s.Stable.Service, s.Canary.Service, canary.StableService, canary.CanaryService)
+	}
+	if s.MaxWeight != in.maxWeight {
+		return fmt.Errorf("checking the split: its total is %d, the Rollout's is %d", s.MaxWeight, in.maxWeight)
+	}
+	// With both weights at or above zero and summed in 64 bits, neither can exceed the total.
+	sum := int64(s.Stable.Weight) + int64(s.Canary.Weight)
+	if s.Stable.Weight < 0 || s.Canary.Weight < 0 || sum != int64(s.MaxWeight) {
+		return fmt.Errorf("checking the split: the weights of %s must be shares of %d that sum to it", s, s.MaxWeight)
+	}
+	return nil
+}
+
+// splitAt is the whole split that gives the canary Service a weight.
+func (in intent) splitAt(weight int32) trafficrouting.Split {
+	canary := in.rollout.Spec.Strategy.Canary
+	return trafficrouting.Split{
+		MaxWeight: in.maxWeight,
+		Stable:    trafficrouting.Backend{Service: canary.StableService, Weight: in.maxWeight - weight},
+		Canary:    trafficrouting.Backend{Service: canary.CanaryService, Weight: weight},
+	}
+}

@@ -1,0 +1,176 @@
+// Package nginx makes Ingresses of the NGINX kind obey a Split: beside each stable Ingress it
+// keeps a canary Ingress whose annotation carries the weight.
+//
+// It decides nothing and never writes a stable Ingress. The Rollout controller calls it; Traefik
+// serves the same annotations, so it works for both.
+package nginx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/trafficrouting"
+)
+
+// The reasons of the changes that Apply returns.
+const (
+	// ReasonCreating is the reason of a canary Ingress that was made.
+	ReasonCreating = "CreatingCanaryIngress"
+	// ReasonPatching is the reason of a canary Ingress that was changed.
+	ReasonPatching = "PatchingCanaryIngress"
+)
+
+// Router routes by canary Ingresses.
+type Router struct {
+	client client.Client
+}
+
+var _ trafficrouting.Router = (*Router)(nil)
+
+// New makes a Router. The client's reads of Ingresses should come from a cache.
+func New(c client.Client) *Router {
+	return &Router{client: c}
+}
+
+// Type is the name of this router in metrics and events.
+func (*Router) Type() string { return "Nginx" }
+
+// Observe reports the largest weight of the canary Ingresses and whether all of them are as the
+// spec asks. It fails as Apply would: with a *field.Error when the spec or a stable Ingress is
+// unusable, and when a canary Ingress belongs to somebody else.
+func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficrouting.Observed, error) {
+	in, err := intentOf(ref.Rollout)
+	if err != nil {
+		return trafficrouting.Observed{}, err
+	}
+	pairs, err := r.pairs(ctx, in)
+	if err != nil {
+		return trafficrouting.Observed{}, err
+	}
+	seen := trafficrouting.Observed{Exists: true, InSync: true}
+	for _, p := range pairs {
+		if p.canary == nil {
+			seen.Exists = false
+			continue
+		}
+		seen.CanaryWeight = max(seen.CanaryWeight, in.observedWeight(p.canary))
+	}
+	var failures []error
+	for _, p := range pairs {
+		todo, err := in.translate(p, in.splitAt(seen.CanaryWeight))
+		if err != nil {
+			failures = append(failures, fmt.Errorf("observing Ingress %s: %w", p.name, err))
+		}
+		seen.InSync = seen.InSync && todo.empty()
+	}
+	if len(failures) > 0 {
+		return trafficrouting.Observed{}, errors.Join(failures...)
+	}
+	return seen, nil
+}
+
+// Apply makes every canary Ingress carry the split. One that fails does not keep the weight from
+// the others; the changes that were made are returned together with the errors.
+func (r *Router) Apply(ctx context.Context, ref trafficrouting.Ref, split trafficrouting.Split) ([]trafficrouting.Change, error) {
+	in, err := intentOf(ref.Rollout)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.checkSplit(split); err != nil {
+		return nil, err
+	}
+	var changes []trafficrouting.Change
+	var failures []error
+	for _, t := range in.targets {
+		change, err := r.route(ctx, in, t, split)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("routing Ingress %s: %w", t.name, err))
+			continue
+		}
+		changes = append(changes, change...)
+	}
+	return changes, errors.Join(failures...)
+}
+
+// pairs reads the Ingresses of every target. One that does not exist is nil, and no error.
+func (r *Router) pairs(ctx context.Context, in intent) ([]pair, error) {
+	pairs := make([]pair, 0, len(in.targets))
+	for _, t := range in.targets {
+		p, err := r.pair(ctx, in, t)
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, p)
+	}
+	return pairs, nil
+}
+
+func (r *Router) pair(ctx context.Context, in intent, t target) (pair, error) {
+	stable, err := r.find(ctx, in.rollout.Namespace, t.name)
+	if err != nil {
+		return pair{}, err
+	}
+	canary, err := r.find(ctx, in.rollout.Namespace, CanaryIngressName(in.rollout.Name, t.name))
+	if err != nil {
+		return pair{}, err
+	}
+	return pair{target: t, stable: stable, canary: canary}, nil
+}
+
+// find returns nil for an Ingress that does not exist.
+func (r *Router) find(ctx context.Context, namespace, name string) (*networkingv1.Ingress, error) {
+	var ingress networkingv1.Ingress
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &ingress)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading Ingress %s/%s: %w", namespace, name, err)
+	}
+	return &ingress, nil
+}
+
+// route makes one canary Ingress obey and says what it did; nothing when it obeyed already.
+func (r *Router) route(ctx context.Context, in intent, t target, split trafficrouting.Split) ([]trafficrouting.Change, error) {
+	p, err := r.pair(ctx, in, t)
+	if err != nil {
+		return nil, err
+	}
+	todo, err := in.translate(p, split)
+	switch {
+	case err != nil:
+		return nil, err
+	case todo.create != nil:
+		return r.create(ctx, todo.create, split)
+	case todo.patch != nil:
+		return r.patch(ctx, p.canary, todo.patch, split)
+	}
+	return nil, nil
+}
+
+func (r *Router) create(ctx context.Context, canary *networkingv1.Ingress, split trafficrouting.Split) ([]trafficrouting.Change, error) {
+	if err := r.client.Create(ctx, canary); err != nil {
+		return nil, fmt.Errorf("creating canary Ingress %s: %w", canary.Name, err)
+	}
+	message := fmt.Sprintf("Creating canary ingress `%s` with weight `%d`", canary.Name, split.Canary.Weight)
+	return []trafficrouting.Change{{Reason: ReasonCreating, Message: message}}, nil
+}
+
+func (r *Router) patch(
+	ctx context.Context, canary *networkingv1.Ingress, patch []byte, split trafficrouting.Split,
+) ([]trafficrouting.Change, error) {
+	// A fresh object, because the reply is written into it and the one that was read belongs to the cache.
+	into := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: canary.Namespace, Name: canary.Name}}
+	if err := r.client.Patch(ctx, into, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return nil, fmt.Errorf("patching canary Ingress %s: %w", canary.Name, err)
+	}
+	message := fmt.Sprintf("Updating Ingress `%s` to desiredWeight '%d'", canary.Name, split.Canary.Weight)
+	return []trafficrouting.Change{{Reason: ReasonPatching, Message: message}}, nil
+}

@@ -1,0 +1,151 @@
+package nginx
+
+import (
+	"encoding/json"
+	"fmt"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting"
+)
+
+// pair is what the cluster holds for one target. Either Ingress is nil when it does not exist.
+type pair struct {
+	target
+	stable, canary *networkingv1.Ingress
+}
+
+// write makes one canary Ingress obey. At most one field is set; neither when it obeys already.
+type write struct {
+	create *networkingv1.Ingress
+	// patch is a JSON merge patch with nothing in it but what differs, and its preconditions.
+	patch []byte
+}
+
+func (w write) empty() bool { return w.create == nil && w.patch == nil }
+
+// translate says which write makes the canary Ingress of one pair equal to the split.
+func (in intent) translate(p pair, split trafficrouting.Split) (write, error) {
+	if p.stable == nil {
+		return write{}, field.Invalid(p.path, p.name, fmt.Sprintf("ingress.networking.k8s.io %q not found", p.name))
+	}
+	if p.canary != nil && !metav1.IsControlledBy(p.canary, in.rollout) {
+		return write{}, fmt.Errorf("the canary Ingress %q is controlled by %s, not by this Rollout: delete it, or rename the Rollout",
+			p.canary.Name, controllerOf(p.canary))
+	}
+	rules := canaryRules(p.stable.Spec.Rules, split)
+	if len(rules) == 0 {
+		return write{}, field.Invalid(p.path, p.name, fmt.Sprintf(
+			"ingress `%s` has no rules using service %s backend: add a rule for it, or name the Ingress that has one",
+			p.name, split.Stable.Service))
+	}
+	wanted := in.canaryIngress(p.stable, rules, split)
+	if p.canary == nil {
+		return write{create: wanted}, nil
+	}
+	patch, err := in.patch(p.canary, wanted)
+	if err != nil {
+		return write{}, err
+	}
+	return write{patch: patch}, nil
+}
+
+// canaryRules copies the rules that serve the stable Service, with all of their paths, and points
+// those paths at the canary Service. NGINX matches a canary by host and path, so a path to another
+// Service stays as it is. A rule without paths, and a backend that is no Service, serve neither.
+func canaryRules(stable []networkingv1.IngressRule, split trafficrouting.Split) []networkingv1.IngressRule {
+	var rules []networkingv1.IngressRule
+	for i := range stable {
+		rule := stable[i].DeepCopy()
+		if repoint(rule.HTTP, split.Stable.Service, split.Canary.Service) {
+			rules = append(rules, *rule)
+		}
+	}
+	return rules
+}
+
+// repoint changes every backend that is one Service into another, and tells whether there was any.
+func repoint(http *networkingv1.HTTPIngressRuleValue, from, to string) bool {
+	if http == nil {
+		return false
+	}
+	found := false
+	for i := range http.Paths {
+		if svc := http.Paths[i].Backend.Service; svc != nil && svc.Name == from {
+			svc.Name = to
+			found = true
+		}
+	}
+	return found
+}
+
+// canaryIngress is the whole Ingress to make where there is none.
+func (in intent) canaryIngress(
+	stable *networkingv1.Ingress, rules []networkingv1.IngressRule, split trafficrouting.Split,
+) *networkingv1.Ingress {
+	from := stable.Spec.DeepCopy()
+	return &networkingv1.Ingress{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            CanaryIngressName(in.rollout.Name, stable.Name),
+			Namespace:       in.rollout.Namespace,
+			Annotations:     in.annotations(stable, split),
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(in.rollout, v1alpha1.RolloutKind)},
+		},
+		Spec: networkingv1.IngressSpec{IngressClassName: from.IngressClassName, TLS: from.TLS, Rules: rules},
+	}
+}
+
+// patch is the narrowest merge patch between two canary Ingresses, or nil when nothing of ours
+// differs. It names the UID, so that the API server refuses it for an object that took the place
+// of the one it was computed from. Lists are replaced as a whole: a patch with one also names the
+// resourceVersion, so that it cannot undo what it has not seen. A weight alone does without, since
+// a weight that must fall should not lose a race against somebody's label.
+func (in intent) patch(existing, wanted *networkingv1.Ingress) ([]byte, error) {
+	annotations := in.annotationChanges(existing.Annotations, wanted.Annotations)
+	spec := specChanges(existing.Spec, wanted.Spec)
+	if len(annotations) == 0 && len(spec) == 0 {
+		return nil, nil
+	}
+	metadata, body := map[string]any{"uid": existing.UID}, map[string]any{}
+	body["metadata"] = metadata
+	if len(annotations) > 0 {
+		metadata["annotations"] = annotations
+	}
+	if len(spec) > 0 {
+		metadata["resourceVersion"] = existing.ResourceVersion
+		body["spec"] = spec
+	}
+	patch, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the patch of Ingress %q: %w", existing.Name, err)
+	}
+	return patch, nil
+}
+
+// specChanges compares the three fields that are copied; a default backend is not ours.
+func specChanges(existing, wanted networkingv1.IngressSpec) map[string]any {
+	changes := map[string]any{}
+	if !equality.Semantic.DeepEqual(existing.IngressClassName, wanted.IngressClassName) {
+		changes["ingressClassName"] = wanted.IngressClassName
+	}
+	if !equality.Semantic.DeepEqual(existing.TLS, wanted.TLS) {
+		changes["tls"] = wanted.TLS
+	}
+	if !equality.Semantic.DeepEqual(existing.Rules, wanted.Rules) {
+		changes["rules"] = wanted.Rules
+	}
+	return changes
+}
+
+// controllerOf names the owner of an object for a message.
+func controllerOf(obj metav1.Object) string {
+	owner := metav1.GetControllerOf(obj)
+	if owner == nil {
+		return "nobody"
+	}
+	return fmt.Sprintf("%s %q (uid %s)", owner.Kind, owner.Name, owner.UID)
+}

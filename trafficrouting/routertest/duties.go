@@ -1,0 +1,234 @@
+package routertest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting"
+)
+
+func hasName(t *testing.T, h Harness) {
+	if h.bench(t, nil).router.Type() == "" {
+		t.Error("Type is empty, want the name of the metrics and events")
+	}
+}
+
+func beforeTheFirst(t *testing.T, h Harness) {
+	b := h.bench(t, nil, h.Given()...)
+	before := b.ref.Rollout.DeepCopy()
+	seen := b.observe()
+	if seen.CanaryWeight != 0 {
+		t.Errorf("observed weight %d, want 0", seen.CanaryWeight)
+	}
+	if seen.InSync && !seen.Exists {
+		t.Error("observed a route in sync that does not exist")
+	}
+	b.wantQuiet()
+	b.apply(10)
+	if diff := cmp.Diff(before, b.ref.Rollout); diff != "" {
+		t.Errorf("the Rollout was changed (-before +after):\n%s", diff)
+	}
+}
+
+func roundTrip(t *testing.T, h Harness) {
+	for _, total := range h.totals() {
+		b := h.bench(t, total, h.Given()...)
+		for _, weight := range weightsOf(b.total()) {
+			changes := b.apply(weight)
+			if writes := b.Writes(); len(writes) > 0 && len(changes) == 0 {
+				t.Errorf("weight %d of %d: wrote %q and returned no change", weight, b.total(), writes)
+			}
+			b.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: weight, InSync: true})
+			if changes := b.apply(weight); len(changes) > 0 {
+				t.Errorf("weight %d of %d again returned %v, want no change", weight, b.total(), changes)
+			}
+			b.wantQuiet()
+			b.wantSum()
+		}
+	}
+}
+
+func refusesBadSplits(t *testing.T, h Harness) {
+	for name, spoil := range map[string]func(*trafficrouting.Split){
+		"a negative canary weight": func(s *trafficrouting.Split) { s.Canary.Weight, s.Stable.Weight = -1, s.MaxWeight+1 },
+		"a negative stable weight": func(s *trafficrouting.Split) { s.Canary.Weight, s.Stable.Weight = s.MaxWeight+1, -1 },
+		"a sum below the total":    func(s *trafficrouting.Split) { s.Stable.Weight-- },
+		"a sum that overflows":     func(s *trafficrouting.Split) { s.Canary.Weight, s.Stable.Weight = 1<<31-1, 1<<31-1 },
+		"a zero split":             func(s *trafficrouting.Split) { *s = trafficrouting.Split{} },
+	} {
+		b := h.bench(t, nil, h.Given()...)
+		split := b.split(20)
+		spoil(&split)
+		if _, err := b.router.Apply(t.Context(), b.ref, split); err == nil {
+			t.Errorf("%s was applied, want an error", name)
+		}
+		b.wantQuiet()
+	}
+}
+
+func keepsTheRest(t *testing.T, h Harness) {
+	b := h.bench(t, nil, h.Given()...)
+	given := b.rest()
+	b.apply(0)
+	after := b.rest()
+	for name, before := range given {
+		if before != after[name] {
+			t.Errorf("%s changed:\n%s", name, cmp.Diff(before, after[name]))
+		}
+	}
+	for _, obj := range b.managed() {
+		b.edit(obj, adorn)
+	}
+	before := b.rest()
+	for _, weight := range weightsOf(b.total()) {
+		b.apply(weight)
+	}
+	if diff := cmp.Diff(before, b.rest()); diff != "" {
+		t.Errorf("the rest changed (-before +after):\n%s", diff)
+	}
+}
+
+func missingObject(t *testing.T, h Harness) {
+	for i, gone := range h.Given() {
+		b := h.bench(t, nil, slices.Delete(h.Given(), i, i+1)...)
+		_, err := b.router.Observe(t.Context(), b.ref)
+		wantFieldError(t, "observing without "+gone.GetName(), err)
+		_, err = b.router.Apply(t.Context(), b.ref, b.split(20))
+		wantFieldError(t, "applying without "+gone.GetName(), err)
+		for _, write := range b.Writes() {
+			if len(h.Given()) == 1 {
+				t.Errorf("without %s: %s, want no write", gone.GetName(), write)
+			}
+		}
+	}
+}
+
+func somebodyElses(t *testing.T, h Harness) {
+	if h.Steal == nil {
+		t.Skip("this router owns no object")
+	}
+	b := h.bench(t, nil, h.Given()...)
+	b.apply(10)
+	stolen := b.managed()[0]
+	b.edit(stolen, h.Steal)
+	b.Writes()
+	if _, err := b.router.Observe(t.Context(), b.ref); err == nil {
+		t.Error("observing succeeded, want an error")
+	}
+	if _, err := b.router.Apply(t.Context(), b.ref, b.split(20)); err == nil {
+		t.Error("applying succeeded, want an error")
+	}
+	for _, write := range b.Writes() {
+		if write == "patch "+stolen.GetName() || write == "update "+stolen.GetName() || write == "delete "+stolen.GetName() {
+			t.Errorf("%s, want the object left alone", write)
+		}
+	}
+}
+
+func repairs(t *testing.T, h Harness) {
+	for name, spoil := range h.Spoil {
+		t.Run(name, func(t *testing.T) {
+			b := h.bench(t, nil, h.Given()...)
+			b.apply(20)
+			whole := b.contents()
+			b.edit(b.managed()[0], spoil)
+			b.Writes()
+			if seen := b.observe(); seen.InSync && seen.CanaryWeight == 20 {
+				t.Errorf("observed %+v as if nothing had happened", seen)
+			}
+			b.wantQuiet()
+			b.apply(20)
+			b.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: 20, InSync: true})
+			if diff := cmp.Diff(whole, b.contents()); diff != "" {
+				t.Errorf("after the repair (-before the edit +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+func survives(t *testing.T, h Harness) {
+	b := h.bench(t, nil, h.Given()...)
+	b.apply(10)
+	var name string
+	b.Interfere = func(ctx context.Context, direct client.Client, stored client.Object) error {
+		name = stored.GetName()
+		adorn(stored)
+		return direct.Update(ctx, stored)
+	}
+	_, err := b.router.Apply(t.Context(), b.ref, b.split(20))
+	if apierrors.IsConflict(err) {
+		b.apply(20)
+	} else if err != nil {
+		t.Fatalf("applying: %v", err)
+	}
+	b.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: 20, InSync: true})
+	got := b.named(name)
+	if got.GetAnnotations()["example.com/note"] == "" || got.GetLabels()["team"] != "shop" {
+		t.Errorf("annotations %v and labels %v, want those added meanwhile among them", got.GetAnnotations(), got.GetLabels())
+	}
+}
+
+func replaced(t *testing.T, h Harness) {
+	b := h.bench(t, nil, h.Given()...)
+	b.apply(10)
+	before, name := b.weights(b.managed()[0]), ""
+	b.Interfere = func(ctx context.Context, direct client.Client, stored client.Object) error {
+		name = stored.GetName()
+		if err := direct.Delete(ctx, stored); err != nil {
+			return err
+		}
+		stored.SetUID("")
+		stored.SetResourceVersion("")
+		return direct.Create(ctx, stored)
+	}
+	if _, err := b.router.Apply(t.Context(), b.ref, b.split(20)); !apierrors.IsConflict(err) {
+		t.Errorf("applying: error %v, want a conflict", err)
+	}
+	if diff := cmp.Diff(before, b.weights(b.named(name))); diff != "" {
+		t.Errorf("the weights of the new object (-made with +got):\n%s", diff)
+	}
+}
+
+func refusedWrite(t *testing.T, h Harness) {
+	b := h.bench(t, nil, h.Given()...)
+	refusal := errors.New("admission webhook says no")
+	b.Fail = func(client.Object) error { return refusal }
+	changes, err := b.router.Apply(t.Context(), b.ref, b.split(20))
+	if !errors.Is(err, refusal) {
+		t.Errorf("error %v, want one that wraps the refusal", err)
+	}
+	if len(changes) > 0 {
+		t.Errorf("changes %v, want none", changes)
+	}
+}
+
+func oddObjects(t *testing.T, h Harness) {
+	for name, objects := range h.Odd() {
+		t.Run(name, func(t *testing.T) {
+			b := h.bench(t, nil, objects...)
+			if _, err := b.router.Observe(t.Context(), b.ref); err != nil {
+				t.Log(err)
+			}
+			if _, err := b.router.Apply(t.Context(), b.ref, b.split(20)); err != nil {
+				t.Log(err)
+			}
+		})
+	}
+	b := h.bench(t, nil, h.Given()...)
+	for _, ro := range []*v1alpha1.Rollout{nil, {}, {Spec: v1alpha1.RolloutSpec{Strategy: v1alpha1.RolloutStrategy{Canary: &v1alpha1.CanaryStrategy{}}}}} {
+		ref := trafficrouting.Ref{Rollout: ro}
+		if _, err := b.router.Observe(t.Context(), ref); err == nil {
+			t.Error("a Rollout that this router does not serve was observed, want an error")
+		}
+		if _, err := b.router.Apply(t.Context(), ref, b.split(20)); err == nil {
+			t.Error("a Rollout that this router does not serve was routed, want an error")
+		}
+	}
+}

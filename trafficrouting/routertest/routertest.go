@@ -1,0 +1,68 @@
+// Package routertest holds the duties of a trafficrouting.Router as tests. Every router's own
+// tests call Run; nothing but tests imports it.
+package routertest
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting"
+)
+
+// Harness says what the suite must know of one router. Every function returns new values.
+type Harness struct {
+	// Scheme knows every kind that the router touches.
+	Scheme *runtime.Scheme
+	// Lists returns one empty list for each kind that the router touches.
+	Lists func() []client.ObjectList
+	// Router makes the router under test.
+	Router func(client.Client) trafficrouting.Router
+	// Rollout returns a Rollout that the router serves, always with the same UID. Its
+	// maxTrafficWeight is total; nil leaves it unset.
+	Rollout func(total *int32) *v1alpha1.Rollout
+	// Totals lists the totals that the router serves besides the default one.
+	Totals []int32
+	// Given returns the objects that a user makes for that Rollout. Without any one of them
+	// the router must refuse to work.
+	Given func() []client.Object
+	// Odd returns worlds that are legal but strange, or that nobody should make, by a sentence.
+	// The router may fail in them; it may not panic.
+	Odd func() map[string][]client.Object
+	// Managed reports whether the router writes this object.
+	Managed func(client.Object) bool
+	// Strip takes everything that is the router's from a managed object: what is left may never change.
+	Strip func(client.Object)
+	// Weights reads the weights that a managed object asks for.
+	Weights func(client.Object) ([]int32, error)
+	// Spoil holds edits of what is the router's in a managed object, by a sentence.
+	Spoil map[string]func(client.Object)
+	// Steal makes a managed object somebody else's; nil for a router that owns no object.
+	Steal func(client.Object)
+}
+
+// Run checks every duty of the router.
+func Run(t *testing.T, h Harness) {
+	t.Helper()
+	for _, duty := range []struct {
+		name  string
+		check func(*testing.T, Harness)
+	}{
+		{"it has a name", hasName},
+		{"before the first split nothing exists and observing writes nothing", beforeTheFirst},
+		{"a split is observed as it was applied, and applying it again writes nothing", roundTrip},
+		{"a split whose weights are no shares of the total is refused", refusesBadSplits},
+		{"what is not the router's stays byte for byte", keepsTheRest},
+		{"a missing object is a field error and nothing is written", missingObject},
+		{"an object of somebody else is refused and left alone", somebodyElses},
+		{"an edit of what is the router's is seen and repaired", repairs},
+		{"what somebody adds between read and write survives", survives},
+		{"an object that took the place of the one read is not written", replaced},
+		{"a write that the API server refuses is an error", refusedWrite},
+		{"odd objects cause no panic", oddObjects},
+	} {
+		t.Run(duty.name, func(t *testing.T) { duty.check(t, h) })
+	}
+}
