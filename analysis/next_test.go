@@ -26,13 +26,15 @@ func count(n int) edit { return func(m *v1alpha1.Metric) { m.Count = limit(n) } 
 func every(d string) edit {
 	return func(m *v1alpha1.Metric) { m.Interval = v1alpha1.DurationString(d) }
 }
+
 func after(d string) edit {
 	return func(m *v1alpha1.Metric) { m.InitialDelay = v1alpha1.DurationString(d) }
 }
 func failures(n int) edit  { return func(m *v1alpha1.Metric) { m.FailureLimit = limit(n) } }
 func inconcl(n int) edit   { return func(m *v1alpha1.Metric) { m.InconclusiveLimit = limit(n) } }
 func errorsMax(n int) edit { return func(m *v1alpha1.Metric) { m.ConsecutiveErrorLimit = limit(n) } }
-func passes(n int) edit    { return func(m *v1alpha1.Metric) { m.ConsecutiveSuccessLimit = limit(n) } }
+
+func passes(n int) edit { return func(m *v1alpha1.Metric) { m.ConsecutiveSuccessLimit = limit(n) } }
 
 func metric(name string, edits ...edit) v1alpha1.Metric {
 	m := v1alpha1.Metric{Name: name, Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Query: "x"}}}
@@ -374,5 +376,14 @@ func TestExpiry(t *testing.T) {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestAConditionMayHoldASecret(t *testing.T) {
+	run := withArg(runOf(metric("rate", func(m *v1alpha1.Metric) { m.SuccessCondition = "result > {{args.least}}" })), v1alpha1.Argument{
+		Name: "least", ValueFrom: &v1alpha1.ValueFrom{SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "s", Key: "k"}},
+	})
+	if got := Next(run, nil, noon); got.Phase != v1alpha1.AnalysisPhaseRunning {
+		t.Errorf("got %s: %s", got.Phase, got.Message)
 	}
 }

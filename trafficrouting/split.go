@@ -76,6 +76,8 @@ type Router interface {
 	// Type names the router as the metrics and events of the served API do, for example "Nginx".
 	Type() string
 	// Observe reports the split asked for now. It must change nothing and may read only caches.
+	// With a *field.Error it still reports what the usable routes ask for, so that an abort can
+	// bring their traffic home.
 	Observe(context.Context, Ref) (Observed, error)
 	// Apply makes the routes equal to the split and removes managed routes that the split does
 	// not name. Applying the same split twice writes nothing the second time.

@@ -189,7 +189,7 @@ func plain(result any) any {
 // empty reports a value that holds no data.
 func empty(result any) bool {
 	v := reflect.ValueOf(result)
-	switch v.Kind() { //nolint:exhaustive // All other kinds hold a value.
+	switch v.Kind() {
 	case reflect.Invalid:
 		return true
 	case reflect.Slice, reflect.Map:

@@ -30,13 +30,17 @@ type syncWaiter interface {
 // cachesSynced is readiness: a standby is ready as well, since its caches are warm.
 func cachesSynced(c syncWaiter) healthz.Checker {
 	return func(req *http.Request) error {
-		ctx, cancel := context.WithTimeout(req.Context(), syncProbe)
-		defer cancel()
-		if !c.WaitForCacheSync(ctx) {
+		if !filled(req.Context(), c) {
 			return errors.New("caches are not filled yet: the API server is slow or away, or refuses a list")
 		}
 		return nil
 	}
+}
+
+func filled(ctx context.Context, c syncWaiter) bool {
+	ctx, cancel := context.WithTimeout(ctx, syncProbe)
+	defer cancel()
+	return c.WaitForCacheSync(ctx)
 }
 
 // workersMove is liveness: it fails when a reconcile runs for so long that only a restart helps.

@@ -12,10 +12,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
-// filled is a cache that is synced or not.
-type filled bool
+// synced is a cache that is synced or not.
+type synced bool
 
-func (f filled) WaitForCacheSync(ctx context.Context) bool {
+func (f synced) WaitForCacheSync(ctx context.Context) bool {
 	if !f {
 		<-ctx.Done()
 	}
@@ -25,7 +25,7 @@ func (f filled) WaitForCacheSync(ctx context.Context) bool {
 func TestReadinessIsThatOfTheCaches(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		sync filled
+		sync synced
 		code int
 	}{
 		{"filled caches are ready", true, http.StatusOK},

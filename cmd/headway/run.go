@@ -45,11 +45,27 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err := warm(ctx, mgr.GetCache(), warmed(o)); err != nil {
 		return err
 	}
-	if err := mgr.Start(ctx); err != nil {
+	if err := serve(ctx, mgr); err != nil {
 		return fmt.Errorf("running the controllers: %w", err)
 	}
 	log.Info("Stopped")
 	return nil
+}
+
+// serve runs the manager until the context ends. A manager that is told to stop while its caches cannot be
+// filled never returns (controller-runtime spins until they are), and it has nothing to put down yet.
+func serve(ctx context.Context, mgr manager.Manager) error {
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	if !filled(context.WithoutCancel(ctx), mgr.GetCache()) {
+		return nil
+	}
+	return <-ended
 }
 
 func newManager(o *options, log logr.Logger, events record.EventBroadcaster) (manager.Manager, error) {

@@ -106,7 +106,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return r.Selector.Matches(labels.Set(obj.GetLabels()))
 	})
 	err := ctrl.NewControllerManagedBy(mgr).
-		Named("analysisrun").
+		Named("AnalysisRuns").
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency, RecoverPanic: &yes, EnableWarmup: &yes}).
 		For(&v1alpha1.AnalysisRun{}, builder.WithPredicates(ours)).
 		WatchesRawSource(source.Channel(r.desk.finished, &handler.EnqueueRequestForObject{})).

@@ -282,13 +282,15 @@ func TestMeasurementsThatCannotBeTaken(t *testing.T) {
 
 func TestADeletedRunIsGivenUp(t *testing.T) {
 	w := newWorld(t, newRun(newMetric("rate")))
-	ended := make(chan struct{})
+	begun, ended := make(chan struct{}), make(chan struct{})
 	w.provider.answer = func(ctx context.Context, _ analysis.Query) analysis.Reply {
+		close(begun)
 		<-ctx.Done()
 		close(ended)
 		return analysis.Failure(ctx.Err())
 	}
 	w.reconcile()
+	<-begun
 	if err := w.Client.Delete(t.Context(), newRun()); err != nil {
 		t.Fatal(err)
 	}

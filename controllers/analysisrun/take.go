@@ -84,7 +84,7 @@ func (r *Reconciler) ask(ctx context.Context, run *v1alpha1.AnalysisRun, task an
 func (r *Reconciler) values(ctx context.Context, run *v1alpha1.AnalysisRun) (values map[string]string, secrets []string, err error) {
 	values, fromSecrets, err := analysis.ArgValues(run.Spec.Args)
 	if err != nil {
-		return nil, nil, err //nolint:wrapcheck // It names the argument.
+		return nil, nil, err
 	}
 	values = maps.Clone(values)
 	read := map[string]*corev1.Secret{}

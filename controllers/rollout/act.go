@@ -214,21 +214,30 @@ func (a actor) startAnalysis(ctx context.Context, p plan.StartAnalysis) error {
 	if err != nil {
 		return fmt.Errorf("preparing AnalysisRun %s: %w", p.Name, err)
 	}
-	run := resources.AnalysisRun(ro, p, a.seen.Snapshot, spec, of.AnalysisRunMetadata)
-	for i := 1; ; i++ {
+	run := resources.AnalysisRun(a.seen.Snapshot, p, spec, of.AnalysisRunMetadata)
+	for i := 1; i <= maxNames; i++ {
 		err := a.client.Create(ctx, run.DeepCopy())
-		if !apierrors.IsAlreadyExists(err) || i > maxNames {
-			if err != nil {
-				return fmt.Errorf("creating AnalysisRun %s: %w", run.Name, err)
-			}
-			return nil
+		if !apierrors.IsAlreadyExists(err) {
+			return wrap(err, "creating AnalysisRun "+run.Name)
 		}
 		var taken v1alpha1.AnalysisRun
-		if getErr := a.Client.Get(ctx, client.ObjectKeyFromObject(run), &taken); getErr != nil || metav1.IsControlledBy(&taken, ro) {
-			return nil // ours, or the cache does not know it yet: the next pass sees
+		if err := a.Client.Get(ctx, client.ObjectKeyFromObject(run), &taken); err != nil {
+			return wrap(client.IgnoreNotFound(err), "looking at AnalysisRun "+run.Name) // not in the cache yet: the next pass sees it
+		}
+		if metav1.IsControlledBy(&taken, ro) {
+			return nil
 		}
 		run.Name = fmt.Sprintf("%s.%d", p.Name, i) // left by a Rollout of the same name that is gone
 	}
+	return fmt.Errorf("creating AnalysisRun %s: the name and %d others are taken; delete old AnalysisRuns", p.Name, maxNames)
+}
+
+// wrap says what was being done, if it failed.
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // maxNames is how many names are tried when foreign AnalysisRuns have taken them.
@@ -270,4 +279,3 @@ func (a actor) event(kind, reason, message string) {
 func identity(obj client.Object) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: obj.GetNamespace(), Name: obj.GetName()}
 }
-

@@ -127,7 +127,7 @@ func outcome(p plan.Plan, actErr error, resync time.Duration) (ctrl.Result, erro
 
 // conflictsOnly reports whether nothing failed but preconditions.
 func conflictsOnly(err error) bool {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // It asks for this very form.
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, one := range joined.Unwrap() {
 			if !conflictsOnly(one) {
 				return false

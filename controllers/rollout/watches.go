@@ -39,11 +39,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	b := ctrl.NewControllerManagedBy(mgr).
-		Named("rollout").
+		Named("Rollouts").
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency, RecoverPanic: ptrTrue(), EnableWarmup: ptrTrue()}).
 		For(&v1alpha1.Rollout{}).
 		Owns(&appsv1.ReplicaSet{}).
-		Owns(&v1alpha1.AnalysisRun{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, phaseChanged{}))).
+		Owns(&v1alpha1.AnalysisRun{}, builder.WithPredicates(phaseChanged{})).
 		Watches(&corev1.Service{}, r.naming(serviceIndex)).
 		Watches(&networkingv1.Ingress{}, r.naming(ingressIndex)).
 		Watches(&v1alpha1.AnalysisTemplate{}, r.naming(templateIndex))

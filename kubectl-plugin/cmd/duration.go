@@ -34,6 +34,16 @@ func (t *timeout) Set(text string) error {
 	return nil
 }
 
+// bareSeconds is the flag whose name says the unit, so a bare number is no mistake.
+type bareSeconds struct{ *timeout }
+
+// Set reads the value as timeout does, and does not warn.
+func (b bareSeconds) Set(text string) error {
+	err := b.timeout.Set(text)
+	b.bare = false
+	return err
+}
+
 // warn says on standard error that a number had no unit.
 func (t *timeout) warn(a *app) {
 	if t.bare {

@@ -45,7 +45,7 @@ func (o *getOptions) add(flags *pflag.FlagSet) {
 	o.format.add(flags)
 	flags.BoolVarP(&o.watch, "watch", "w", false, "go on showing it as it changes")
 	flags.Var(&o.timeout, "timeout", "with -w, how long to go on; 0 is for ever")
-	flags.Var(&o.timeout, "timeout-seconds", "the older name of --timeout")
+	flags.Var(bareSeconds{&o.timeout}, "timeout-seconds", "the older name of --timeout")
 	_ = flags.MarkHidden("timeout-seconds")
 }
 

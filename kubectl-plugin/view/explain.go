@@ -172,13 +172,13 @@ func (m MetricView) limits() string {
 
 func (w *whyWriter) traffic() {
 	weight := w.view.Weight
-	if weight == nil {
+	if weight == nil || w.view.Replicas.Current == 0 {
 		return
 	}
 	text := fmt.Sprintf("stable %d of %d, canary %d of %d", weight.Max-weight.Actual, weight.Max, weight.Actual, weight.Max)
 	switch {
 	case w.view.Complete:
-		text = "all of it goes to the newest revision"
+		text = fmt.Sprintf("all of it goes to revision %d", w.view.Revision)
 	case weight.Verified != nil && *weight.Verified:
 		text += ", seen in the data plane"
 	case weight.Verified != nil:

@@ -119,6 +119,22 @@ func TestTheListShowsOneRowForEachRollout(t *testing.T) {
 	golden(t, "list-timestamps", view.List(fleet(), view.Style{}, view.ListColumns{Timestamp: true, NoHeader: true}))
 }
 
+func TestTheGuideShowsWhatTheGoldenFilesShow(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"aborted-by-analysis.tree", "aborted-by-analysis.why", "list"} {
+		want, err := os.ReadFile(filepath.Join("testdata", name+".golden")) //nolint:gosec // The path is made of constants.
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(guide), string(want)) {
+			t.Errorf("docs/cli.md does not show testdata/%s.golden as it is; copy it", name)
+		}
+	}
+}
+
 func fleet() []view.RolloutView {
 	views := []view.RolloutView{aborted().view(), blueGreen().view(), cart().view(), newRollout().view()}
 	for i, name := range []string{"cart", "basket", "ledger", "search"} {

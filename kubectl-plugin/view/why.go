@@ -75,7 +75,7 @@ func whyDegraded(ro *v1alpha1.Rollout, v RolloutView) *WhyView {
 		why.Code = "DeadlineExceeded"
 	}
 	if trouble := podTrouble(v); trouble != "" {
-		why.Message += "; " + trouble
+		why.Message = strings.TrimSuffix(why.Message, ".") + "; " + trouble
 	}
 	return why
 }

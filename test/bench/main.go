@@ -111,8 +111,6 @@ type bench struct {
 }
 
 func run(ctx context.Context, o options) (err error) {
-	ctrllog.SetLogger(logr.Discard()) // what the benchmark's own watches log is no result
-	klog.SetLogger(logr.Discard())
 	say("building headway")
 	if err := process.Build(ctx, kube.Root(), say, "headway"); err != nil {
 		return err
@@ -137,6 +135,8 @@ func run(ctx context.Context, o options) (err error) {
 
 // begin starts the cluster, and returns what stops it.
 func begin(ctx context.Context, o options) (*bench, func(), error) {
+	ctrllog.SetLogger(logr.Discard()) // what the benchmark's own watches log is no result
+	klog.SetLogger(logr.Discard())
 	b := &bench{opts: o, scheme: runtime.NewScheme()}
 	if err := errors.Join(clientgoscheme.AddToScheme(b.scheme), v1alpha1.AddToScheme(b.scheme)); err != nil {
 		return nil, nil, fmt.Errorf("making the scheme: %w", err)

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -55,38 +57,56 @@ func (r *report) title(scenario string) string {
 // print writes the table: a row for each figure, a column for each controller, and
 // how the first compares with each other one.
 func (r *report) print(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.DiscardEmptyColumns)
-	if _, err := io.WriteString(table, strings.Join(r.lines(), "\n")+"\n"); err != nil {
-		return fmt.Errorf("printing the table: %w", err)
+	var aligned bytes.Buffer
+	table := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, row := range r.lines() {
+		// Every line has every cell: one without would start another table.
+		row = append(row, make([]string, r.width()-len(row))...)
+		row[0] = fmt.Sprintf("%-*s", labelWidth, row[0]) // numbers align to the right, names do not
+		if _, err := io.WriteString(table, strings.Join(row, "\t")+"\t\n"); err != nil {
+			return fmt.Errorf("aligning the table: %w", err)
+		}
 	}
 	if err := table.Flush(); err != nil {
-		return fmt.Errorf("printing the table: %w", err)
+		return fmt.Errorf("aligning the table: %w", err)
+	}
+	for line := range strings.Lines(aligned.String()) {
+		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
+			return fmt.Errorf("printing the table: %w", err)
+		}
 	}
 	return nil
 }
 
-// lines are the table, its cells ended by tabs.
-func (r *report) lines() []string {
-	lines := []string{r.header()}
+// labelWidth holds the longest name of a row.
+const labelWidth = 52
+
+// width is the number of cells of a line: the name, the controllers, the unit, and
+// the comparisons.
+func (r *report) width() int { return 2 + max(len(r.Controllers), 1) + len(r.others()) }
+
+// lines are the cells of the table.
+func (r *report) lines() [][]string {
+	lines := [][]string{r.header()}
 	scenario := ""
 	for _, row := range r.rows() {
 		if row.Scenario != scenario {
 			scenario = row.Scenario
-			lines = append(lines, "", r.title(scenario))
+			lines = append(lines, []string{""}, []string{r.title(scenario)})
 		}
 		lines = append(lines, r.row(row))
 	}
 	if len(r.Floor) > 0 {
-		lines = append(lines, "", titles["floor"])
+		lines = append(lines, []string{""}, []string{titles["floor"]})
 	}
 	for _, f := range r.Floor {
-		lines = append(lines, cells(label(f), number(f.Value), f.Unit))
+		lines = append(lines, []string{f.Name, number(f.Value), f.Unit})
 	}
 	return lines
 }
 
-func (r *report) header() string {
-	names := []string{label(figure{})}
+func (r *report) header() []string {
+	names := []string{""}
 	for _, c := range r.Controllers {
 		names = append(names, c.Name)
 	}
@@ -94,11 +114,11 @@ func (r *report) header() string {
 	for _, c := range r.others() {
 		names = append(names, "/ "+c.Name)
 	}
-	return cells(names...)
+	return names
 }
 
-func (r *report) row(of figure) string {
-	row := []string{label(of)}
+func (r *report) row(of figure) []string {
+	row := []string{of.Name}
 	for _, c := range r.Controllers {
 		value, ok := c.value(of)
 		row = append(row, numberIf(value, ok))
@@ -109,13 +129,11 @@ func (r *report) row(of figure) string {
 		theirs, ok := c.value(of)
 		row = append(row, ratio(ours, theirs, have && ok))
 	}
-	return cells(row...)
+	return row
 }
 
 // others are the controllers that the first is compared with.
 func (r *report) others() []column { return r.Controllers[min(1, len(r.Controllers)):] }
-
-func cells(text ...string) string { return strings.Join(text, "\t") + "\t" }
 
 // rows is each figure that any controller has, in the order of its scenario.
 func (r *report) rows() figures {
@@ -145,12 +163,13 @@ func (c column) value(of figure) (float64, bool) {
 	return c.Figures[i].Value, true
 }
 
-// label pads names to one width: the table aligns to the right, names do not.
-func label(f figure) string { return fmt.Sprintf("%-48s", f.Name) }
-
+// number has two decimals where they say something.
 func number(v float64) string {
-	if v == float64(int64(v)) {
-		return strconv.FormatInt(int64(v), 10)
+	switch {
+	case v == math.Trunc(v):
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case math.Abs(v) < 10:
+		return strconv.FormatFloat(v, 'f', 2, 64)
 	}
 	return strconv.FormatFloat(v, 'f', 1, 64)
 }

@@ -176,9 +176,9 @@ func TestReportPutsControllersSideBySide(t *testing.T) {
 		"writes 22 33 0.67",
 		"update rollouts - 4 -",
 		"500 such canaries at once",
-		"CPU seconds 9.5 0 s -",
+		"CPU seconds 9.50 0 s -",
 		"Floor: a bare client on the same cluster",
-		"bare create p50 1.2 ms",
+		"bare create p50 1.25 ms",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s\n%s", diff, out.String())

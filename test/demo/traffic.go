@@ -10,7 +10,7 @@ import (
 
 // errorRates is how badly each release of the simulated application answers: the
 // part of its requests that fail.
-var errorRates = map[string]float64{"2.7.4": 0.001, "2.8.0": 0.002, "2.9.0": 0.3}
+var errorRates = map[string]float64{"2.7.4": 0.01, "2.8.0": 0.01, "2.9.0": 0.3}
 
 // answers are requests answered with 200 and with 500. They are fractions, because
 // the application answers a number of requests a second and not single ones.

@@ -85,8 +85,8 @@ func TestServe(t *testing.T) {
 		shares []share
 		want   traffic
 	}{
-		{"each release fails as often as it does", []share{{oldRev, 90, true}, {newRev, 10, true}}, traffic{oldRev: {898.2, 1.8}, newRev: {70, 30}}},
-		{"nothing goes to a weight of 0", []share{{oldRev, 100, true}, {newRev, 0, true}}, traffic{oldRev: {998, 2}}},
+		{"each release fails as often as it does", []share{{oldRev, 90, true}, {newRev, 10, true}}, traffic{oldRev: {891, 9}, newRev: {70, 30}}},
+		{"nothing goes to a weight of 0", []share{{oldRev, 100, true}, {newRev, 0, true}}, traffic{oldRev: {990, 10}}},
 		{"without a ready pod all fail", []share{{oldRev, 100, false}}, traffic{oldRev: {0, 1000}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

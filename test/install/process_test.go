@@ -271,6 +271,11 @@ func TestMissingRightsAreNotReady(t *testing.T) {
 	if _, err := p.ask("health", "/readyz"); err == nil || !strings.Contains(err.Error(), "500") {
 		t.Errorf("want not ready, got %v", err)
 	}
+	told := time.Now()
+	p.stop()
+	if took := time.Since(told); took > within/2 {
+		t.Errorf("it took %s to stop", took)
+	}
 }
 
 // bare starts a cluster of the test's own, with nothing installed.

@@ -47,6 +47,53 @@ func TestTheInstalledRightsSufficeForTheSample(t *testing.T) {
 	}
 }
 
+const jobRun = `
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisRun
+metadata: {name: %[1]s}
+spec:
+  metrics:
+  - name: smoke
+    provider:
+      job:
+        spec:
+          backoffLimit: 0
+          template:
+            spec:
+              restartPolicy: Never
+              securityContext: {runAsNonRoot: true, runAsUser: 65534, seccompProfile: {type: RuntimeDefault}}
+              containers:
+              - name: smoke
+                image: smoke:%[1]s
+                securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+`
+
+// Jobs need rights of their own: making one, reading it, and listing its pods when it does not start.
+func TestTheInstalledRightsSufficeForJobs(t *testing.T) {
+	w := newWorld(t)
+	p := w.run(systemSpace)
+	w.ready(p)
+	for tag, want := range map[string]v1alpha1.AnalysisPhase{
+		"good": v1alpha1.AnalysisPhaseSuccessful, "crash": v1alpha1.AnalysisPhaseFailed, "badpull": v1alpha1.AnalysisPhaseInconclusive,
+	} {
+		w.apply(w.namespace, fmt.Appendf(nil, jobRun, tag))
+		c := w.typed()
+		kube.Eventually(t, 2*within, func() error {
+			var run v1alpha1.AnalysisRun
+			if err := c.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: tag}, &run); err != nil {
+				return fmt.Errorf("reading AnalysisRun %s: %w", tag, err)
+			}
+			if run.Status.Phase != want {
+				return fmt.Errorf("AnalysisRun %s: want %s, got %s: %s", tag, want, run.Status.Phase, run.Status.Message)
+			}
+			return nil
+		})
+	}
+	if log := p.log(); strings.Contains(log, "forbidden") {
+		t.Errorf("the installed rights do not suffice:\n%s", log)
+	}
+}
+
 func (w world) rolloutReaches(c client.Client, phase v1alpha1.RolloutPhase) {
 	w.Helper()
 	kube.Eventually(w, within, func() error {

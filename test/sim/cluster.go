@@ -53,7 +53,6 @@ func New(ro *v1alpha1.Rollout, template string) *Cluster {
 		Steps:     "steps-1",
 		Revisions: map[string]plan.Revision{},
 		Writes:    map[string]int{},
-		memory:    memory{attempts: map[string]int{}},
 	}
 }
 

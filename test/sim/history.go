@@ -117,9 +117,20 @@ func (h *History) reconcile() {
 	h.Store(p)
 }
 
+// event is something that happens: one time in two to a person, else to the cluster.
 func (h *History) event() {
+	if h.rng.IntN(2) == 0 {
+		h.personActs()
+	} else {
+		h.clusterMoves()
+	}
+	h.Now = h.Now.Add(time.Duration(h.rng.IntN(90)) * time.Second)
+	h.memory.points = [2]int{}
+}
+
+func (h *History) personActs() {
 	st := h.Rollout.Status
-	switch n := h.rng.IntN(100); {
+	switch n := h.rng.IntN(45); {
 	case n < 8:
 		h.Deploy(fmt.Sprintf("v%d", 1+h.rng.IntN(5)))
 	case n < 12:
@@ -130,25 +141,28 @@ func (h *History) event() {
 		h.Promote()
 	case n < 31:
 		h.PromoteFull()
-	case n < 35:
+	case n < 36:
 		h.Pause(!h.Rollout.Spec.Paused)
-	case n < 39:
+	case n < 40:
 		h.Cluster.Scale(int32(h.rng.IntN(11)))
-	case n < 41:
+	case n < 42:
 		h.Meddle(int32(h.rng.IntN(int(h.maxWeight()) + 1)))
-	case n < 43:
+	default:
 		h.EditSteps(fmt.Sprintf("steps-%d", h.rng.IntN(1000)), RandomSteps(h.rng, h.maxWeight()))
-	case n < 55:
+	}
+}
+
+func (h *History) clusterMoves() {
+	switch n := h.rng.IntN(50); {
+	case n < 12:
 		h.podsComeAndGo()
-	case n < 63:
+	case n < 20:
 		phases := []v1alpha1.AnalysisPhase{v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseFailed, v1alpha1.AnalysisPhaseError, v1alpha1.AnalysisPhaseInconclusive}
 		h.did("verdict")
 		h.Verdict(phases[h.rng.IntN(len(phases))], "measured")
 	default:
 		h.Settle()
 	}
-	h.Now = h.Now.Add(time.Duration(h.rng.IntN(90)) * time.Second)
-	h.memory.points = [2]int{}
 }
 
 func (h *History) podsComeAndGo() {

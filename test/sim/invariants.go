@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/utils/ptr"
 
@@ -11,9 +12,8 @@ import (
 
 // memory is what the observer of invariants must remember.
 type memory struct {
-	attempts map[string]int // AnalysisRuns under way by what they gate
-	points   [2]int         // how often each Service moved since a person or a verdict moved something
-	skipped  bool           // a person skipped steps of this update
+	points  [2]int // how often each Service moved since a person or a verdict moved something
+	skipped bool   // a person skipped steps of this update
 }
 
 func (c *Cluster) replicas() int32 { return ptr.Deref(c.Rollout.Spec.Replicas, 1) }
@@ -50,6 +50,8 @@ func (c *Cluster) check(a plan.Action) {
 		if _, exists := c.Revisions[a.Hash]; exists {
 			c.brokef("S14 %s: it exists", a)
 		}
+	case plan.Delay, plan.Keep, plan.Number, plan.Renumber, plan.Sync, plan.StopAnalysis, plan.DeleteAnalysis:
+		// they move neither pods nor traffic
 	}
 }
 
@@ -106,43 +108,40 @@ func (c *Cluster) checkShift(what string, services plan.Services, weight int32) 
 }
 
 // lesserEvil reports whether a revision short of pods may get more all the same:
-// it is the stable side and maxUnavailable covers what is missing, or nobody
+// the stable Service selects it and maxUnavailable covers what is missing, or nobody
 // else who gets traffic has a pod.
 func (c *Cluster) lesserEvil(hash string, need int32) bool {
 	for other, r := range c.Revisions {
 		if other != hash && c.serves(other, c.Services, c.Traffic.CanaryWeight) > 0 && r.Available > 0 {
 			// A quarter of the pods may be missing, as maxUnavailable says by default.
-			return c.Revisions[hash].Available+c.replicas()/4 >= need && hash == c.Rollout.Status.StableRS
+			return c.Revisions[hash].Available+c.replicas()/4 >= need && hash == c.Services.Stable.Hash
 		}
 	}
 	return true
 }
 
 func (c *Cluster) checkScale(a plan.Scale) {
-	if a.To < 0 {
-		c.brokef("S4 %s: below zero", a)
+	if a.To < 0 || a.To > c.replicas() && a.To > a.From {
+		c.brokef("S4 %s: not between zero and spec.replicas", a)
 	}
-	if a.To > c.replicas() && a.To > a.From {
-		c.brokef("S4 %s: more than spec.replicas", a)
-	}
-	st := c.Rollout.Status
 	if c.abortHolds() && a.Revision == c.Template && a.To > a.From {
 		c.brokef("S12 %s: the update is aborted", a)
 	}
-	if a.To >= a.From {
-		return
+	if a.To < a.From {
+		c.checkShrink(a)
 	}
+}
+
+func (c *Cluster) checkShrink(a plan.Scale) {
 	weight := c.serves(a.Revision, c.Services, c.Traffic.CanaryWeight)
-	if need := c.replicas() * weight / c.maxWeight(); a.To < need {
+	switch need := c.replicas() * weight / c.maxWeight(); {
+	case a.To < need:
 		c.brokef("S6 %s: it gets %d and needs %d pods", a, weight, need)
-	}
-	if weight > 0 && a.To == 0 && c.replicas() > 0 {
+	case weight > 0 && a.To == 0 && c.replicas() > 0:
 		c.brokef("S2 %s: it gets %d", a, weight)
-	}
-	if a.Revision == st.StableRS && a.To < c.replicas() {
+	case a.Revision == c.Rollout.Status.StableRS && a.To < c.replicas():
 		c.brokef("S6 %s: the stable revision is kept whole", a)
-	}
-	if a.To == 0 && c.replicas() > 0 && c.Services.Stable.Hash == a.Revision {
+	case a.To == 0 && c.replicas() > 0 && c.Services.Stable.Hash == a.Revision:
 		c.brokef("S7 %s: the stable Service selects it", a)
 	}
 }
@@ -172,26 +171,44 @@ func (c *Cluster) checkStatus(st v1alpha1.RolloutStatus) {
 	if !same {
 		c.memory.skipped = false
 		c.memory.points = [2]int{}
+		return
 	}
+	c.checkStep(st)
+	if !retried(old) && !old.PromoteFull && !st.Abort && st.StableRS != st.CurrentPodHash {
+		c.checkVerdicts()
+	}
+	c.checkPromotion(st)
+}
+
+// checkStep checks S9: the step moves by one, and back only by abort or retry.
+func (c *Cluster) checkStep(st v1alpha1.RolloutStatus) {
+	old := c.Rollout.Status
 	was, is := ptr.Deref(old.CurrentStepIndex, 0), ptr.Deref(st.CurrentStepIndex, 0)
-	rolling := st.StableRS != st.CurrentPodHash
-	full := old.PromoteFull || st.StableRS == st.CurrentPodHash
-	if same && is > was+1 && !full {
+	if st.StableRS == st.CurrentPodHash || old.PromoteFull || retried(old) {
+		return
+	}
+	if is > was+1 {
 		c.brokef("S9 the step went from %d to %d at once", was, is)
 	}
-	if same && is < was && !st.Abort && rolling && was <= int32(len(c.Rollout.Spec.Strategy.Canary.Steps)) && !retried(old) {
+	if is < was && !st.Abort && was <= int32(len(c.Rollout.Spec.Strategy.Canary.Steps)) {
 		c.brokef("S9 the step went back from %d to %d", was, is)
 	}
+}
+
+// checkVerdicts checks S11: an update that goes on has no failed analysis that gates it.
+func (c *Cluster) checkVerdicts() {
+	old := c.Rollout.Status
 	for _, run := range c.Analyses {
-		bad := run.Phase == v1alpha1.AnalysisPhaseFailed || run.Phase == v1alpha1.AnalysisPhaseError
-		named := old.Canary.CurrentStepAnalysisRunStatus != nil && old.Canary.CurrentStepAnalysisRunStatus.Name == run.Name ||
-			old.Canary.CurrentBackgroundAnalysisRunStatus != nil && old.Canary.CurrentBackgroundAnalysisRunStatus.Name == run.Name
-		past := run.Kind == v1alpha1.RolloutTypeStep && run.Step != was // a person promoted past it
-		if bad && named && !past && same && rolling && !st.Abort && !old.PromoteFull && !retried(old) {
+		failed := run.Phase == v1alpha1.AnalysisPhaseFailed || run.Phase == v1alpha1.AnalysisPhaseError
+		past := run.Kind == v1alpha1.RolloutTypeStep && run.Step != ptr.Deref(old.CurrentStepIndex, 0) // a person promoted past it
+		if failed && !past && (names(old.Canary.CurrentStepAnalysisRunStatus, run) || names(old.Canary.CurrentBackgroundAnalysisRunStatus, run)) {
 			c.brokef("S11 %s is %s and the update goes on", run.Name, run.Phase)
 		}
 	}
-	c.checkPromotion(st, same)
+}
+
+func names(st *v1alpha1.RolloutAnalysisRunStatus, run plan.Analysis) bool {
+	return st != nil && st.Name == run.Name
 }
 
 func retried(old v1alpha1.RolloutStatus) bool {
@@ -203,25 +220,27 @@ func retried(old v1alpha1.RolloutStatus) bool {
 	return false
 }
 
-// checkPromotion checks S10: a revision becomes stable when its analyses passed and its pods are there.
-func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus, same bool) {
+// checkPromotion checks S10: a revision becomes stable when its analyses passed and its traffic was seen on it.
+func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 	old := c.Rollout.Status
-	if st.StableRS == old.StableRS || old.StableRS == "" || !same || st.StableRS == "" {
+	if st.StableRS == old.StableRS || old.StableRS == "" || st.StableRS == "" {
 		return
 	}
 	if c.Services.Stable.Hash != st.StableRS || c.Traffic.CanaryWeight != 0 {
 		c.brokef("S6 %s became stable before its traffic was seen on it", st.StableRS)
 	}
+	if c.memory.skipped || old.PromoteFull {
+		return
+	}
 	for i, step := range c.Rollout.Spec.Strategy.Canary.Steps {
-		if step.Analysis == nil || c.memory.skipped || old.PromoteFull {
-			continue
-		}
-		passed := false
-		for _, run := range c.Analyses {
-			passed = passed || run.Step == int32(i) && run.Hash == st.StableRS && run.Kind == v1alpha1.RolloutTypeStep && run.Phase == v1alpha1.AnalysisPhaseSuccessful
-		}
-		if !passed {
+		if step.Analysis != nil && !c.passed(st.StableRS, int32(i)) {
 			c.brokef("S10 %s became stable without the analysis of step %d", st.StableRS, i)
 		}
 	}
+}
+
+func (c *Cluster) passed(hash string, step int32) bool {
+	return slices.ContainsFunc(c.Analyses, func(run plan.Analysis) bool {
+		return run.Step == step && run.Hash == hash && run.Kind == v1alpha1.RolloutTypeStep && run.Phase == v1alpha1.AnalysisPhaseSuccessful
+	})
 }

@@ -43,7 +43,7 @@ func New(c client.Client) *Router {
 func (*Router) Type() string { return "Nginx" }
 
 // Observe reports the largest weight of the canary Ingresses and whether all of them are as the
-// spec asks. It fails as Apply would: with a *field.Error when the spec or a stable Ingress is
+// spec asks, also when one of several is unusable. It fails as Apply would: with a *field.Error when the spec or a stable Ingress is
 // unusable, and when a canary Ingress belongs to somebody else.
 func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficrouting.Observed, error) {
 	in, err := intentOf(ref.Rollout)
@@ -70,10 +70,7 @@ func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficro
 		}
 		seen.InSync = seen.InSync && todo.empty()
 	}
-	if len(failures) > 0 {
-		return trafficrouting.Observed{}, errors.Join(failures...)
-	}
-	return seen, nil
+	return seen, errors.Join(failures...)
 }
 
 // Apply makes every canary Ingress carry the split. One that fails does not keep the weight from

@@ -3,6 +3,7 @@ package routertest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -182,7 +183,7 @@ func replaced(t *testing.T, h Harness) {
 	b.Interfere = func(ctx context.Context, direct client.Client, stored client.Object) error {
 		name = stored.GetName()
 		if err := direct.Delete(ctx, stored); err != nil {
-			return err
+			return fmt.Errorf("deleting the stored object: %w", err)
 		}
 		stored.SetUID("")
 		stored.SetResourceVersion("")

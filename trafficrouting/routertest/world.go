@@ -130,8 +130,11 @@ func sameUID(ctx context.Context, c client.Client, obj client.Object, patch clie
 			UID *types.UID `json:"uid"`
 		} `json:"metadata"`
 	}
-	if err := json.Unmarshal(data, &body); err != nil || body.Metadata.UID == nil {
-		return err
+	if err := json.Unmarshal(data, &body); err != nil {
+		return fmt.Errorf("decoding a patch: %w", err)
+	}
+	if body.Metadata.UID == nil {
+		return nil
 	}
 	live, err := storedCopy(ctx, c, obj)
 	if err != nil {

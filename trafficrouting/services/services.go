@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -58,7 +59,10 @@ func Point(ctx context.Context, c client.Client, ref Ref, hash string) ([]traffi
 func Free(ctx context.Context, c client.Client, ref Ref) error {
 	var svc corev1.Service
 	if err := c.Get(ctx, ref.Service, &svc); err != nil {
-		return client.IgnoreNotFound(fmt.Errorf("reading Service %s: %w", ref.Service, err))
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("reading Service %s: %w", ref.Service, err)
 	}
 	if owner := ManagedBy(&svc); owner != "" && owner != ref.Rollout {
 		return nil

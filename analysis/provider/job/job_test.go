@@ -180,7 +180,7 @@ func TestOldJobsAreRemoved(t *testing.T) {
 func TestJobNamesAreValidAndDistinct(t *testing.T) {
 	seen := map[string]string{}
 	for _, metric := range []string{
-		"pass", "Pass", "pa_ss", "pa.ss", "", "-", strings.Repeat("x", 300), strings.Repeat("x", 301), "ü", strings.Repeat("-", 80) + "a",
+		"pass", "Pass", "pa_ss", "pa.ss", "-", strings.Repeat("x", 300), strings.Repeat("x", 301), "ü", strings.Repeat("-", 80) + "a",
 	} {
 		name := jobName(uid, metric, 123)
 		if errs := validation.IsDNS1123Subdomain(name); len(errs) > 0 || len(name) > maxName {

@@ -59,7 +59,7 @@ func (s *JobSpec) UnmarshalJSON(data []byte) error {
 	var spec batchv1.JobSpec
 	if err := kjson.Unmarshal(data, &spec); err != nil {
 		*s = JobSpec{Malformed: err.Error(), Raw: append([]byte(nil), data...)}
-		return nil
+		return nil //nolint:nilerr // The reason is kept in the value.
 	}
 	*s = JobSpec{JobSpec: spec}
 	return nil

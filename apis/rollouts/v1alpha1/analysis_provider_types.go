@@ -302,7 +302,7 @@ type CloudWatchMetric struct {
 type CloudWatchMetricDataQuery struct {
 	// Id of the query.
 	// +optional
-	Id string `json:"id,omitempty"` //nolint:revive,staticcheck // The name is API.
+	Id string `json:"id,omitempty"` //nolint:revive // The name is API.
 	// Expression is a math expression over the results of other queries.
 	// +optional
 	Expression *string `json:"expression,omitempty"`

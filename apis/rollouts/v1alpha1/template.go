@@ -37,5 +37,5 @@ func (t PodTemplate) MarshalJSON() ([]byte, error) {
 	if t.Malformed != "" {
 		return t.Raw, nil
 	}
-	return json.Marshal(t.PodTemplateSpec)
+	return json.Marshal(t.PodTemplateSpec) //nolint:wrapcheck // The encoder that calls it says what it was encoding.
 }

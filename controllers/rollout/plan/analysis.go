@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/utils/ptr"
-
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -67,7 +65,7 @@ func analyses(w world) []Action {
 		return actions
 	}
 	if w.currentStep().Analysis != nil && w.wantsRun(w.stepRun()) {
-		actions = append(actions, StartAnalysis{w.runName(v1alpha1.RolloutTypeStep), v1alpha1.RolloutTypeStep, w.step, fmt.Sprintf("step %d is an analysis", w.step)})
+		actions = append(actions, StartAnalysis{w.runName(v1alpha1.RolloutTypeStep), v1alpha1.RolloutTypeStep, w.step, w.stepName(w.step) + " is an analysis"})
 	}
 	if w.backgroundDue() {
 		actions = append(actions, StartAnalysis{w.runName(v1alpha1.RolloutTypeBackground), v1alpha1.RolloutTypeBackground, 0, "it runs beside the steps"})
@@ -83,7 +81,7 @@ func (w world) analysing() bool {
 
 // backgroundDue reports whether a background run should start.
 func (w world) backgroundDue() bool {
-	if w.canary.Analysis == nil || w.step < ptr.Deref(w.canary.Analysis.StartingStep, 0) || w.stepsDone() {
+	if w.canary.Analysis == nil || w.step < valueOr(w.canary.Analysis.StartingStep, 0) || w.stepsDone() {
 		return false
 	}
 	return w.wantsRun(w.backgroundRun())

@@ -37,10 +37,10 @@ func conditions(w world, st v1alpha1.RolloutStatus) []v1alpha1.RolloutCondition 
 	list.set(available(w), false)
 	list.set(completed(w, st), false)
 	if healthy := w.settled(st.StableRS); healthy || list.has(v1alpha1.RolloutHealthy) {
-		list.set(truth(v1alpha1.RolloutHealthy, healthy, ReasonHealthy, "Rollout is healthy", "Rollout is not healthy"), false)
+		list.set(condition{Type: v1alpha1.RolloutHealthy, Reason: ReasonHealthy}.is(healthy, "Rollout is healthy", "Rollout is not healthy"), false)
 	}
 	if paused := isPaused(w, st); paused || list.has(v1alpha1.RolloutPaused) {
-		list.set(truth(v1alpha1.RolloutPaused, paused, ReasonPaused, "Rollout is paused", "Rollout is not paused"), false)
+		list.set(condition{Type: v1alpha1.RolloutPaused, Reason: ReasonPaused}.is(paused, "Rollout is paused", "Rollout is not paused"), false)
 	}
 	if failure := w.current().Failure; failure != "" {
 		list.set(condition{v1alpha1.RolloutReplicaFailure, corev1.ConditionTrue, ReasonReplicaFailure, failure}, false)
@@ -58,39 +58,42 @@ type condition struct {
 	Message string
 }
 
-func truth(kind v1alpha1.RolloutConditionType, holds bool, reason, yes, no string) condition {
+// is completes a condition that either holds or does not.
+func (c condition) is(holds bool, yes, no string) condition {
 	if holds {
-		return condition{kind, corev1.ConditionTrue, reason, yes}
+		c.Status, c.Message = corev1.ConditionTrue, yes
+		return c
 	}
-	return condition{kind, corev1.ConditionFalse, reason, no}
+	c.Status, c.Message = corev1.ConditionFalse, no
+	return c
 }
 
 func available(w world) condition {
-	return truth(v1alpha1.RolloutAvailable, w.count.Available >= w.replicas, ReasonMinimumAvailable,
-		"Rollout has minimum availability", "Rollout does not have minimum availability")
+	return condition{Type: v1alpha1.RolloutAvailable, Reason: ReasonMinimumAvailable}.
+		is(w.count.Available >= w.replicas, "Rollout has minimum availability", "Rollout does not have minimum availability")
 }
 
 func completed(w world, st v1alpha1.RolloutStatus) condition {
-	return truth(v1alpha1.RolloutCompleted, st.StableRS == w.Current, ReasonCompleted, ReasonCompleted, ReasonCompleted)
+	return condition{Type: v1alpha1.RolloutCompleted, Reason: ReasonCompleted}.is(st.StableRS == w.Current, ReasonCompleted, ReasonCompleted)
 }
 
 func progressing(w world, st v1alpha1.RolloutStatus) condition {
-	is := func(status corev1.ConditionStatus, reason, message string) condition {
+	as := func(status corev1.ConditionStatus, reason, message string) condition {
 		return condition{v1alpha1.RolloutProgressing, status, reason, message}
 	}
 	switch {
 	case st.Abort:
-		return is(corev1.ConditionFalse, ReasonAborted, abortMessage(w))
+		return as(corev1.ConditionFalse, ReasonAborted, abortMessage(w))
 	case isPaused(w, st):
-		return is(corev1.ConditionUnknown, ReasonPaused, "Rollout is paused")
+		return as(corev1.ConditionUnknown, ReasonPaused, "Rollout is paused")
 	case w.settled(st.StableRS):
-		return is(corev1.ConditionTrue, ReasonAvailable, fmt.Sprintf("ReplicaSet %q has successfully progressed.", w.currentName()))
+		return as(corev1.ConditionTrue, ReasonAvailable, fmt.Sprintf("ReplicaSet %q has successfully progressed.", w.currentName()))
 	case !w.currentExists():
-		return is(corev1.ConditionTrue, ReasonCreated, fmt.Sprintf("Created new replica set %q", w.currentName()))
+		return as(corev1.ConditionTrue, ReasonCreated, fmt.Sprintf("Created new replica set %q", w.currentName()))
 	case st.StableRS != w.Current && w.deadlineExceeded():
-		return is(corev1.ConditionFalse, ReasonDeadlineExceeded, w.deadlineMessage())
+		return as(corev1.ConditionFalse, ReasonDeadlineExceeded, w.deadlineMessage())
 	default:
-		return is(corev1.ConditionTrue, ReasonUpdated, fmt.Sprintf("ReplicaSet %q is progressing.", w.currentName()))
+		return as(corev1.ConditionTrue, ReasonUpdated, fmt.Sprintf("ReplicaSet %q is progressing.", w.currentName()))
 	}
 }
 
@@ -99,7 +102,7 @@ func (w world) currentName() string { return w.Rollout.Name + "-" + w.Current }
 
 // abortMessage is written once: the facts it is made of may be gone later.
 func abortMessage(w world) string {
-	if w.old.Abort && reasonOf(w.old, v1alpha1.RolloutProgressing) == ReasonAborted {
+	if w.old.Abort && progressReason(w.old) == ReasonAborted {
 		return conditionOf(w.old, v1alpha1.RolloutProgressing).Message
 	}
 	message := abortPrefix(w.current().Number)
@@ -115,7 +118,7 @@ func abortPrefix(revision int64) string {
 
 // recordedAbortReason is the reason in the recorded abort message; empty when a person aborted.
 func recordedAbortReason(st v1alpha1.RolloutStatus) string {
-	if reasonOf(st, v1alpha1.RolloutProgressing) != ReasonAborted {
+	if progressReason(st) != ReasonAborted {
 		return ""
 	}
 	_, reason, _ := strings.Cut(conditionOf(st, v1alpha1.RolloutProgressing).Message, ": ")
@@ -228,8 +231,9 @@ func conditionOf(st v1alpha1.RolloutStatus, kind v1alpha1.RolloutConditionType) 
 	return nil
 }
 
-func reasonOf(st v1alpha1.RolloutStatus, kind v1alpha1.RolloutConditionType) string {
-	if c := conditionOf(st, kind); c != nil {
+// progressReason is the reason of the Progressing condition; empty when there is none.
+func progressReason(st v1alpha1.RolloutStatus) string {
+	if c := conditionOf(st, v1alpha1.RolloutProgressing); c != nil {
 		return c.Reason
 	}
 	return ""

@@ -82,7 +82,7 @@ func whyRoute(w world, safe target) string {
 	case w.Services.Canary.Hash != w.Current:
 		return "a newer revision is being tried"
 	default:
-		return fmt.Sprintf("step %d sets weight %d", w.step, w.stepWeight())
+		return w.whyWeight()
 	}
 }
 
@@ -158,7 +158,7 @@ func whySize(w world, hash string) string {
 	case w.stepsDone():
 		return "all steps are done"
 	default:
-		return fmt.Sprintf("step %d gives it weight %d of %d", w.step, w.stepWeight(), w.total)
+		return w.whyWeight()
 	}
 }
 

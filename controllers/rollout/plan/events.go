@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -13,29 +12,41 @@ import (
 // order that users of the served API know. Events about actions are the shell's.
 func events(w world, st v1alpha1.RolloutStatus) []Event {
 	var list eventList
+	startEvents(&list, w, st)
+	stepEvents(&list, w, st)
+	runEvents(&list, w.old.Canary.CurrentStepAnalysisRunStatus, st.Canary.CurrentStepAnalysisRunStatus)
+	runEvents(&list, w.old.Canary.CurrentBackgroundAnalysisRunStatus, st.Canary.CurrentBackgroundAnalysisRunStatus)
+	weightEvents(&list, w, st)
+	pauseEvents(&list, w, st)
+	endEvents(&list, w, st)
+	return list
+}
+
+func startEvents(list *eventList, w world, st v1alpha1.RolloutStatus) {
 	if w.old.ObservedGeneration == "" {
 		list.normal("RolloutAddedToInformer", "Rollout %s is taken care of", w.Rollout.Name)
 	}
 	if was := conditionOf(w.old, v1alpha1.RolloutCompleted); st.StableRS != w.Current && (was == nil || was.Status == corev1.ConditionTrue) {
 		list.normal("RolloutNotCompleted", "Rollout not completed, started update to revision %d (%s)", nextNumber(w), w.Current)
 	}
-	stepEvents(&list, w, st)
-	runEvents(&list, w.old.Canary.CurrentStepAnalysisRunStatus, st.Canary.CurrentStepAnalysisRunStatus)
-	runEvents(&list, w.old.Canary.CurrentBackgroundAnalysisRunStatus, st.Canary.CurrentBackgroundAnalysisRunStatus)
-	weightEvents(&list, w, st)
-	switch wasPaused, paused := w.old.Phase == v1alpha1.RolloutPhasePaused, st.Phase == v1alpha1.RolloutPhasePaused; {
-	case paused && !wasPaused:
+}
+
+func pauseEvents(list *eventList, w world, st v1alpha1.RolloutStatus) {
+	switch was, is := w.old.Phase == v1alpha1.RolloutPhasePaused, st.Phase == v1alpha1.RolloutPhasePaused; {
+	case is && !was:
 		list.normal("RolloutPaused", "Rollout is paused (%s)", st.Message)
-	case wasPaused && !paused:
+	case was && !is && !st.Abort && !w.changed:
 		list.normal("RolloutResumed", "Rollout is resumed")
 	}
+}
+
+func endEvents(list *eventList, w world, st v1alpha1.RolloutStatus) {
 	switch {
-	case st.Abort && !w.old.Abort, st.Abort && reasonOf(w.old, v1alpha1.RolloutProgressing) != ReasonAborted:
+	case st.Abort && progressReason(w.old) != ReasonAborted:
 		list.warning("RolloutAborted", "%s", conditionOf(st, v1alpha1.RolloutProgressing).Message)
 	case st.StableRS == w.Current && w.old.StableRS != w.Current:
 		list.normal("RolloutCompleted", "Rollout completed update to revision %d (%s): %s", w.current().Number, w.Current, st.Duration.CompletionStatus)
 	}
-	return list
 }
 
 func stepEvents(list *eventList, w world, st v1alpha1.RolloutStatus) {
@@ -90,7 +101,7 @@ func weightEvents(list *eventList, w world, st v1alpha1.RolloutStatus) {
 	if was != nil {
 		from = was.Canary.Weight
 	}
-	list.normal("TrafficWeightUpdated", "Traffic weight updated from %d to %d, stable %d (verified: %v)", from, is.Canary.Weight, is.Stable.Weight, ptr.Deref(is.Verified, true))
+	list.normal("TrafficWeightUpdated", "Traffic weight updated from %d to %d", from, is.Canary.Weight)
 }
 
 type eventList []Event

@@ -18,7 +18,7 @@ func guard(w world, want target) target {
 	safe.weight = safeWeight(w, want)
 	safe.canary = safeCanaryService(w, want.canary)
 	safe.stable = safeStableService(w, want)
-	if from := w.Services.Stable.Hash; from != "" && from != safe.stable {
+	if safe.stable != w.Services.Stable.Hash {
 		safe.weight = w.Traffic.CanaryWeight // one move at a time: each was judged by where the other stands
 	}
 	safe.sizes = map[string]int32{}

@@ -4,7 +4,6 @@ import (
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -20,7 +19,7 @@ func status(w world) v1alpha1.RolloutStatus {
 	st.Selector = metav1.FormatLabelSelector(w.Rollout.Spec.Selector)
 	st.StableRS = nextStable(w)
 	st.CurrentStepIndex = nextStep(w)
-	st.PauseConditions, st.ControllerPause = pauses(w, ptr.Deref(st.CurrentStepIndex, 0))
+	st.PauseConditions, st.ControllerPause = pauses(w, valueOr(st.CurrentStepIndex, 0))
 	st.PromoteFull = w.full && st.StableRS != w.Current
 	st.Abort, st.AbortedAt = w.abort.Decided, abortedAt(w)
 	st.Canary = canaryStatus(w)
@@ -46,18 +45,18 @@ func nextStep(w world) *int32 {
 	case last == 0:
 		return nil
 	case w.abort.Decided:
-		return ptr.To(int32(0))
+		return new(int32(0))
 	case w.pausedByUser() || w.inconclusive() || !w.stepDone():
-		return ptr.To(w.step)
+		return new(w.step)
 	default:
-		return ptr.To(w.step + 1)
+		return new(w.step + 1)
 	}
 }
 
 func abortedAt(w world) *metav1.Time {
 	switch {
 	case w.abort.Decided && (!w.old.Abort || w.old.AbortedAt == nil):
-		return ptr.To(metav1.NewTime(w.Now))
+		return new(metav1.NewTime(w.Now))
 	case w.changed:
 		return nil
 	default:
@@ -110,7 +109,7 @@ func weights(w world) *v1alpha1.TrafficWeights {
 // duration tells when the update began, ended, and waited for a person.
 func duration(w world, st v1alpha1.RolloutStatus) *v1alpha1.RolloutDuration {
 	d := w.old.Duration.DeepCopy()
-	now := ptr.To(metav1.NewTime(w.Now))
+	now := new(metav1.NewTime(w.Now))
 	if d == nil || w.retried || w.changed && (st.StableRS != w.Current || w.old.StableRS != w.old.CurrentPodHash) {
 		d = &v1alpha1.RolloutDuration{RolloutStartedAt: now}
 	}
@@ -122,7 +121,7 @@ func duration(w world, st v1alpha1.RolloutStatus) *v1alpha1.RolloutDuration {
 	case waiting && d.ManualPauseStartedAt == nil:
 		d.ManualPauseStartedAt = now
 	case !waiting && d.ManualPauseStartedAt != nil:
-		d.TotalManualPauseDurationSeconds = ptr.To(ptr.Deref(d.TotalManualPauseDurationSeconds, 0) + int64(w.Now.Sub(d.ManualPauseStartedAt.Time).Seconds()))
+		d.TotalManualPauseDurationSeconds = new(valueOr(d.TotalManualPauseDurationSeconds, 0) + int64(w.Now.Sub(d.ManualPauseStartedAt.Time).Seconds()))
 		d.ManualPauseStartedAt = nil
 	}
 	return d

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -24,6 +23,7 @@ const (
 	WhyPausedByStep       v1alpha1.WhyCode = "PausedByStep"
 	WhyPausedForTime      v1alpha1.WhyCode = "PausedForTime"
 	WhyPodsCannotStart    v1alpha1.WhyCode = "PodsCannotBeCreated"
+	WhyCanaryDown         v1alpha1.WhyCode = "CanaryDown"
 	WhyWaitingForPods     v1alpha1.WhyCode = "WaitingForPods"
 	WhyWaitingForStable   v1alpha1.WhyCode = "WaitingForStablePods"
 	WhyWaitingForTraffic  v1alpha1.WhyCode = "WaitingForTraffic"
@@ -39,7 +39,7 @@ const (
 func Codes() []v1alpha1.WhyCode {
 	return []v1alpha1.WhyCode{
 		WhyInvalidSpec, WhyActionFailed, WhyReturningTraffic, WhyAborted, WhyAbortedByAnalysis, WhyAbortedByDeadline,
-		WhyDeadlineExceeded, WhyPausedByUser, WhyInconclusive, WhyPausedByStep, WhyPausedForTime, WhyPodsCannotStart,
+		WhyDeadlineExceeded, WhyCanaryDown, WhyPausedByUser, WhyInconclusive, WhyPausedByStep, WhyPausedForTime, WhyPodsCannotStart,
 		WhyWaitingForPods, WhyWaitingForStable, WhyWaitingForTraffic, WhyAnalysing, WhyPromoting, WhyScalingDown, WhyHealthy,
 	}
 }
@@ -48,7 +48,7 @@ func Codes() []v1alpha1.WhyCode {
 // applies is the answer. Nothing in it ticks: times are absolute.
 func why(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	for _, rule := range []func(world, v1alpha1.RolloutStatus) *v1alpha1.Why{
-		whyAborted, whyDeadline, whyPaused, whyPods, whyPromoting, whyStep,
+		whyAborted, whyDeadline, whyCanaryDown, whyPaused, whyPods, whyPromoting, whyStep,
 	} {
 		if reason := rule(w, st); reason != nil {
 			return reason
@@ -70,7 +70,7 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		}
 	}
 	reason := w.abort.Reason
-	unblock := fmt.Sprintf(unblockRetry, w.Rollout.Name)
+	unblock := fmt.Sprintf(unblockRetry, w.named())
 	switch number := w.current().Number; {
 	case reason == "":
 		return &v1alpha1.Why{Code: WhyAborted, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was aborted by a person; all traffic is on the stable revision.", number)}
@@ -82,7 +82,7 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 }
 
 func whyDeadline(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
-	if reasonOf(st, v1alpha1.RolloutProgressing) != ReasonDeadlineExceeded {
+	if progressReason(st) != ReasonDeadlineExceeded {
 		return nil
 	}
 	r := w.current()
@@ -93,12 +93,28 @@ func whyDeadline(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	return &v1alpha1.Why{
 		Code: WhyDeadlineExceeded, Message: message,
 		Next:    &v1alpha1.WhyNext{Event: "it goes on by itself when pods become available"},
-		Unblock: fmt.Sprintf("see why its pods do not become available (kubectl rollouts get rollout %[1]s), deploy a revision that does, or kubectl rollouts abort %[1]s", w.Rollout.Name),
+		Unblock: fmt.Sprintf("see why its pods do not become available (kubectl rollouts get rollout %[1]s), deploy a revision that does, or kubectl rollouts abort %[1]s", w.named()),
+	}
+}
+
+// whyCanaryDown tells of a canary that lost its pods after it had traffic. It
+// comes before a pause: what the pause waits for is not being tested.
+func whyCanaryDown(w world, _ v1alpha1.RolloutStatus) *v1alpha1.Why {
+	weight := w.stepWeight()
+	if !w.rolling() || w.stepsDone() || w.replicas == 0 || w.weightStep() == w.step || weight == 0 ||
+		w.capacity(w.Current) > 0 || w.Traffic.CanaryWeight >= weight {
+		return nil
+	}
+	return &v1alpha1.Why{
+		Code:    WhyCanaryDown,
+		Message: fmt.Sprintf("No pod of revision %d is available; its weight of %d went back to the stable revision.", w.current().Number, weight),
+		Next:    &v1alpha1.WhyNext{Event: "the weight returns when its pods are available again"},
+		Unblock: fmt.Sprintf("see why its pods are not available (kubectl rollouts get rollout %[1]s), or kubectl rollouts abort %[1]s", w.named()),
 	}
 }
 
 func whyPaused(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
-	name := w.Rollout.Name
+	name := w.named()
 	switch {
 	case w.pausedByUser():
 		return &v1alpha1.Why{Code: WhyPausedByUser, Message: "spec.paused is true: nothing changes but the traffic of an abort.", Unblock: fmt.Sprintf("kubectl rollouts promote %s, or set spec.paused to false", name)}
@@ -107,15 +123,15 @@ func whyPaused(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	case pauseOf(st, v1alpha1.PauseReasonCanaryPauseStep) == nil:
 		return nil
 	}
-	step := ptr.Deref(st.CurrentStepIndex, 0)
+	step := valueOr(st.CurrentStepIndex, 0)
 	if ends := pauseEnds(w, st); !ends.IsZero() {
 		return &v1alpha1.Why{
-			Code: WhyPausedForTime, Message: fmt.Sprintf("Step %d is a pause with a duration.", step),
-			Next:    &v1alpha1.WhyNext{At: ptr.To(metav1.NewTime(ends)), Event: w.afterStep(step)},
+			Code: WhyPausedForTime, Message: w.stepTitle(step) + " is a pause with a duration.",
+			Next:    &v1alpha1.WhyNext{At: new(metav1.NewTime(ends)), Event: w.afterStep(step)},
 			Unblock: fmt.Sprintf("kubectl rollouts promote %s to go on now", name),
 		}
 	}
-	return &v1alpha1.Why{Code: WhyPausedByStep, Message: fmt.Sprintf("Step %d is a pause without a duration: it waits for a person.", step), Unblock: fmt.Sprintf(unblockPromoteOrAbort, name)}
+	return &v1alpha1.Why{Code: WhyPausedByStep, Message: w.stepTitle(step) + " is a pause without a duration: it waits for a person.", Unblock: fmt.Sprintf(unblockPromoteOrAbort, name)}
 }
 
 func inconclusiveDetail(w world) string {
@@ -127,21 +143,32 @@ func inconclusiveDetail(w world) string {
 	return ""
 }
 
+// stepName counts steps as people and Events do: from one.
+func (w world) stepName(i int32) string {
+	return fmt.Sprintf("step %d/%d", i+1, len(w.canary.Steps))
+}
+
+func (w world) stepTitle(i int32) string { return "S" + w.stepName(i)[1:] }
+
+// named is the Rollout as the plugin's commands take it.
+func (w world) named() string { return w.Rollout.Name + " -n " + w.Rollout.Namespace }
+
 // afterStep says what the step after this one does.
 func (w world) afterStep(step int32) string {
 	next := step + 1
 	if next >= int32(len(w.canary.Steps)) {
 		return "the revision is promoted"
 	}
+	name := w.stepName(next)
 	switch s := w.canary.Steps[next]; {
 	case s.SetWeight != nil:
-		return fmt.Sprintf("step %d sets weight %d", next, *s.SetWeight)
+		return fmt.Sprintf("%s sets weight %d", name, *s.SetWeight)
 	case s.Pause != nil:
-		return fmt.Sprintf("step %d pauses", next)
+		return name + " pauses"
 	case s.Analysis != nil:
-		return fmt.Sprintf("step %d starts an analysis", next)
+		return name + " starts an analysis"
 	default:
-		return fmt.Sprintf("step %d begins", next)
+		return name + " begins"
 	}
 }
 
@@ -161,10 +188,10 @@ func whyPods(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		reason := &v1alpha1.Why{
 			Code:    WhyWaitingForPods,
 			Message: fmt.Sprintf("%d of %d pods of revision %d are available.", w.capacity(w.Current), size, nextNumber(w)),
-			Unblock: fmt.Sprintf("if it stays: kubectl rollouts get rollout %s shows the pods", w.Rollout.Name),
+			Unblock: fmt.Sprintf("if it stays: kubectl rollouts get rollout %s shows the pods", w.named()),
 		}
 		if at := deadlineAt(w, st); !at.IsZero() {
-			reason.Next = &v1alpha1.WhyNext{At: ptr.To(metav1.NewTime(at)), Event: w.deadlineEvent()}
+			reason.Next = &v1alpha1.WhyNext{At: new(metav1.NewTime(at)), Event: w.deadlineEvent()}
 		}
 		return reason
 	}
@@ -189,11 +216,11 @@ func whyStep(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	if !w.rolling() || st.StableRS == w.Current {
 		return nil
 	}
-	step := ptr.Deref(st.CurrentStepIndex, 0)
+	step := valueOr(st.CurrentStepIndex, 0)
 	if run := w.stepRun(); w.currentStep().Analysis != nil {
-		message := fmt.Sprintf("Step %d waits for its analysis.", step)
+		message := w.stepTitle(step) + " waits for its analysis."
 		if run != nil {
-			message = fmt.Sprintf("Step %d waits for AnalysisRun %s.", step, run.Name)
+			message = fmt.Sprintf("%s waits for AnalysisRun %s.", w.stepTitle(step), run.Name)
 		}
 		return &v1alpha1.Why{Code: WhyAnalysing, Message: message, Next: &v1alpha1.WhyNext{Event: w.afterStep(step) + " if it succeeds, the update is rolled back if it fails"}}
 	}
@@ -202,12 +229,12 @@ func whyStep(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		return &v1alpha1.Why{
 			Code:    WhyWaitingForStable,
 			Message: fmt.Sprintf("Weight %d is not set: the stable revision has %d of the %d available pods that the rest of the traffic needs.", weight, has, need),
-			Unblock: "bring the pods of the stable revision back, or kubectl rollouts promote " + w.Rollout.Name + " --full",
+			Unblock: "bring the pods of the stable revision back, or kubectl rollouts promote " + w.named() + " --full",
 		}
 	}
-	message := fmt.Sprintf("Step %d sets weight %d; the routes ask for %d.", step, weight, w.Traffic.CanaryWeight)
-	if !ptr.Deref(w.Traffic.Verified, true) {
-		message = fmt.Sprintf("Step %d set weight %d; the data plane was not seen to serve it yet.", step, weight)
+	message := fmt.Sprintf("%s sets weight %d; the routes ask for %d.", w.stepTitle(step), weight, w.Traffic.CanaryWeight)
+	if !valueOr(w.Traffic.Verified, true) {
+		message = fmt.Sprintf("%s set weight %d; the data plane was not seen to serve it yet.", w.stepTitle(step), weight)
 	}
 	return &v1alpha1.Why{Code: WhyWaitingForTraffic, Message: message}
 }
@@ -217,13 +244,13 @@ func whyAtRest(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	if at := nextRetirement(w); st.StableRS == w.Current && !at.IsZero() {
 		return &v1alpha1.Why{
 			Code: WhyScalingDown, Message: fmt.Sprintf("Revision %d is stable; an old revision keeps its pods for a while.", number),
-			Next: &v1alpha1.WhyNext{At: ptr.To(metav1.NewTime(at)), Event: "the old revision is scaled down"},
+			Next: &v1alpha1.WhyNext{At: new(metav1.NewTime(at)), Event: "the old revision is scaled down"},
 		}
 	}
 	if short := w.count.Available < w.replicas; short || w.count.Updated < w.replicas {
 		return &v1alpha1.Why{
 			Code: WhyWaitingForPods, Message: fmt.Sprintf("Revision %d is stable; %d of %d pods are available.", number, w.capacity(w.Current), w.replicas),
-			Unblock: fmt.Sprintf("if it stays: kubectl rollouts get rollout %s shows the pods", w.Rollout.Name),
+			Unblock: fmt.Sprintf("if it stays: kubectl rollouts get rollout %s shows the pods", w.named()),
 		}
 	}
 	return &v1alpha1.Why{Code: WhyHealthy, Message: fmt.Sprintf("Revision %d is stable and serves all traffic.", number)}
@@ -236,7 +263,7 @@ func keepSince(w world, reason *v1alpha1.Why) *v1alpha1.Why {
 		return reason
 	}
 	// Seconds, since that is what is stored: the same moment must read back the same.
-	reason.Since = ptr.To(metav1.NewTime(w.Now.Truncate(time.Second)))
+	reason.Since = new(metav1.NewTime(w.Now.Truncate(time.Second)))
 	return reason
 }
 

@@ -1,9 +1,7 @@
 package plan
 
 import (
-	"time"
-
-	"k8s.io/utils/ptr"
+	"fmt"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -42,11 +40,11 @@ type counts struct {
 
 // read names the roles in a snapshot.
 func read(s Snapshot) world {
-	w := world{Snapshot: s, old: s.Rollout.Status, replicas: ptr.Deref(s.Rollout.Spec.Replicas, 1), total: 100}
+	w := world{Snapshot: s, old: s.Rollout.Status, replicas: valueOr(s.Rollout.Spec.Replicas, 1), total: 100}
 	if c := s.Rollout.Spec.Strategy.Canary; c != nil {
 		w.canary = *c
 		if c.TrafficRouting != nil {
-			w.total = ptr.Deref(c.TrafficRouting.MaxTrafficWeight, w.total)
+			w.total = valueOr(c.TrafficRouting.MaxTrafficWeight, w.total)
 		}
 	}
 	if w.Invalid == nil {
@@ -55,7 +53,7 @@ func read(s Snapshot) world {
 	w.count = countPods(s)
 	w.changed = s.Current != w.old.CurrentPodHash || s.StepHash != w.old.CurrentStepHash
 	w.stable = knownStable(s)
-	w.retried = !w.changed && !w.old.Abort && reasonOf(w.old, v1alpha1.RolloutProgressing) == ReasonAborted
+	w.retried = !w.changed && !w.old.Abort && progressReason(w.old) == ReasonAborted
 	w.full = w.old.PromoteFull && !w.changed
 	w.step = startStep(w)
 	w.abort = decideAbort(w)
@@ -146,12 +144,28 @@ func (w world) stepWeight() int32 {
 	if w.stepsDone() {
 		return w.total
 	}
-	for i := w.step; i >= 0; i-- {
-		if weight := w.canary.Steps[i].SetWeight; weight != nil {
-			return *weight
-		}
+	if i := w.weightStep(); i >= 0 {
+		return *w.canary.Steps[i].SetWeight
 	}
 	return 0
+}
+
+// weightStep is the last setWeight at or before the current step; -1 when there is none.
+func (w world) weightStep() int32 {
+	for i := min(w.step, int32(len(w.canary.Steps))-1); i >= 0; i-- {
+		if w.canary.Steps[i].SetWeight != nil {
+			return i
+		}
+	}
+	return -1
+}
+
+// whyWeight says where the weight in effect comes from.
+func (w world) whyWeight() string {
+	if i := w.weightStep(); i >= 0 {
+		return fmt.Sprintf("%s sets weight %d", w.stepName(i), w.stepWeight())
+	}
+	return "no step has set a weight yet"
 }
 
 // capacity is how many pods of a revision can be counted on: those that are
@@ -182,7 +196,7 @@ func (w world) pausedByUser() bool { return w.Rollout.Spec.Paused }
 
 // routeAgrees reports whether every route is known to carry its weight.
 func (w world) routeAgrees() bool {
-	return w.Traffic.Exists && w.Traffic.InSync && ptr.Deref(w.Traffic.Verified, true)
+	return w.Traffic.Exists && w.Traffic.InSync && valueOr(w.Traffic.Verified, true)
 }
 
 // promoted reports whether all traffic was seen on the current revision, by way of the stable Service.
@@ -202,10 +216,10 @@ func (w world) settled(stable string) bool {
 	return stable == w.Current && c.Updated == w.replicas && c.Available == w.replicas && c.Replicas == w.replicas
 }
 
-// later is the later of two times; zero times are earliest.
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
+// valueOr is what a pointer points to, or a default.
+func valueOr[T any](p *T, missing T) T {
+	if p == nil {
+		return missing
 	}
-	return a
+	return *p
 }

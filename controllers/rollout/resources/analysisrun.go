@@ -11,7 +11,8 @@ import (
 )
 
 // AnalysisRun builds the run that gates a step or accompanies the steps.
-func AnalysisRun(ro *v1alpha1.Rollout, start plan.StartAnalysis, s plan.Snapshot, spec v1alpha1.AnalysisRunSpec, meta v1alpha1.AnalysisRunMetadata) *v1alpha1.AnalysisRun {
+func AnalysisRun(s plan.Snapshot, start plan.StartAnalysis, spec v1alpha1.AnalysisRunSpec, meta v1alpha1.AnalysisRunMetadata) *v1alpha1.AnalysisRun {
+	ro := s.Rollout
 	labels := map[string]string{
 		v1alpha1.PodTemplateHashLabel: s.Current,
 		v1alpha1.RolloutTypeLabel:     start.Kind,

@@ -1,0 +1,241 @@
+package plan_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+	"github.com/headway-rollouts/headway/test/sim"
+)
+
+var update = flag.Bool("update", false, "write the transcripts again")
+
+// TestTranscripts plays the stories in testdata. A story is a list of blocks:
+// what happens, a line of dashes, and what the planner then does until it has
+// nothing more to do. Rewrite with -update, and keep only what you understand.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
+	}
+}
+
+func play(t *testing.T, file string) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &story{t: t}
+	var out []string
+	for _, block := range strings.Split(strings.TrimSpace(string(data)), "\n\n") {
+		commands, _, _ := strings.Cut(block, "\n----")
+		out = append(out, s.block(commands))
+	}
+	got := strings.Join(out, "\n\n") + "\n"
+	if s.cluster != nil && len(s.cluster.Broken) > 0 {
+		t.Errorf("invariants broken:\n%s", strings.Join(s.cluster.Broken, "\n"))
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(data), got); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", file, diff)
+	}
+}
+
+// story is a transcript being played.
+type story struct {
+	t       *testing.T
+	cluster *sim.Cluster
+	stuck   bool // pods do not become available by themselves
+}
+
+// block runs the commands of a block and then the planner, until it rests.
+func (s *story) block(commands string) string {
+	lines := strings.Split(strings.TrimSpace(commands), "\n")
+	from := 0
+	if s.cluster != nil {
+		from = len(s.cluster.Log)
+	}
+	if strings.HasPrefix(lines[0], "#") {
+		return strings.Join(lines, "\n")
+	}
+	for _, command := range lines {
+		s.do(command)
+	}
+	s.rest()
+	var out []string
+	for _, l := range s.cluster.Log[min(from, len(s.cluster.Log)):] {
+		if !strings.HasPrefix(l, "> ") {
+			out = append(out, l)
+		}
+	}
+	return strings.Join(append(append(lines, "----"), append(out, s.summary()...)...), "\n")
+}
+
+func (s *story) rest() {
+	for range 40 {
+		before := len(s.cluster.Log)
+		p := plan.Make(s.cluster.Snapshot())
+		for _, a := range p.Actions {
+			s.cluster.Act(a)
+		}
+		changed := cmp.Diff(s.cluster.Rollout.Status, p.Status) != ""
+		if changed {
+			s.cluster.Store(p)
+		}
+		if !s.stuck {
+			s.cluster.Settle()
+		}
+		if !changed && len(s.cluster.Log) == before && cmp.Diff(plan.Make(s.cluster.Snapshot()), p) == "" {
+			return
+		}
+	}
+	s.t.Errorf("never at rest")
+}
+
+func (s *story) summary() []string {
+	st := s.cluster.Rollout.Status
+	step := "-"
+	if st.CurrentStepIndex != nil {
+		step = fmt.Sprint(*st.CurrentStepIndex)
+	}
+	out := []string{strings.TrimRight(fmt.Sprintf("= %s | step %s | stable %s current %s | canary %d", strings.TrimSpace(string(st.Phase)+" "+st.Message), step, st.StableRS, st.CurrentPodHash, s.cluster.Traffic.CanaryWeight), " ")}
+	why := fmt.Sprintf("= why %s: %s", st.Why.Code, st.Why.Message)
+	if st.Why.Next != nil {
+		why += " Next: " + st.Why.Next.Event
+		if st.Why.Next.At != nil {
+			why += " at " + st.Why.Next.At.UTC().Format(time.TimeOnly)
+		}
+		why += "."
+	}
+	if st.Why.Unblock != "" {
+		why += " Unblock: " + st.Why.Unblock + "."
+	}
+	return append(out, why)
+}
+
+func (s *story) do(command string) {
+	f := strings.Fields(command)
+	arg := strings.TrimSpace(strings.TrimPrefix(command, f[0]))
+	if s.cluster == nil && f[0] != "rollout" {
+		s.t.Fatalf("the story must begin with a rollout, not %q", command)
+	}
+	c := s.cluster
+	switch f[0] {
+	case "rollout":
+		s.cluster = sim.New(s.rollout(f[1:]), "v1")
+	case "deploy":
+		c.Deploy(arg)
+	case "promote":
+		c.Promote()
+	case "full":
+		c.PromoteFull()
+	case "abort":
+		c.Abort()
+	case "retry":
+		c.Retry()
+	case "scale":
+		c.Scale(s.number(arg))
+	case "pause":
+		c.Pause(arg == "on")
+	case "weight":
+		c.Meddle(s.number(arg))
+	case "available":
+		c.SetAvailable(f[1], s.number(f[2]))
+	case "stuck":
+		s.stuck = arg == "on"
+	case "verdict":
+		c.Verdict(v1alpha1.AnalysisPhase(f[1]), strings.TrimSpace(strings.TrimPrefix(arg, f[1])))
+	case "wait":
+		d, err := time.ParseDuration(arg)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		c.Now = c.Now.Add(d)
+	case "look": // nothing happens
+	default:
+		s.t.Fatalf("unknown command %q", command)
+	}
+}
+
+func (s *story) number(text string) int32 {
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return int32(n)
+}
+
+// rollout reads `replicas=4 steps=20,pause,40,pause:10s,analysis background=1 …`.
+func (s *story) rollout(options []string) *v1alpha1.Rollout {
+	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", Generation: 1}}
+	canary := &v1alpha1.CanaryStrategy{
+		CanaryService: "canary", StableService: "stable",
+		TrafficRouting: &v1alpha1.RolloutTrafficRouting{Nginx: &v1alpha1.NginxTrafficRouting{StableIngress: "web"}},
+	}
+	ro.Spec.Strategy.Canary = canary
+	ro.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	for _, option := range options {
+		key, value, _ := strings.Cut(option, "=")
+		switch key {
+		case "replicas":
+			ro.Spec.Replicas = ptr.To(s.number(value))
+		case "steps":
+			canary.Steps = s.steps(value)
+		case "background":
+			canary.Analysis = &v1alpha1.RolloutAnalysisBackground{StartingStep: ptr.To(s.number(value))}
+		case "deadline":
+			ro.Spec.ProgressDeadlineSeconds = ptr.To(s.number(value))
+		case "deadlineAbort":
+			ro.Spec.ProgressDeadlineAbort = true
+		case "scaleDownDelay":
+			canary.ScaleDownDelaySeconds = ptr.To(s.number(value))
+		case "abortScaleDownDelay":
+			canary.AbortScaleDownDelaySeconds = ptr.To(s.number(value))
+		case "history":
+			ro.Spec.RevisionHistoryLimit = ptr.To(s.number(value))
+		case "max":
+			canary.TrafficRouting.MaxTrafficWeight = ptr.To(s.number(value))
+		default:
+			s.t.Fatalf("unknown option %q", option)
+		}
+	}
+	return ro
+}
+
+func (s *story) steps(text string) []v1alpha1.CanaryStep {
+	var steps []v1alpha1.CanaryStep
+	for _, verb := range strings.Split(text, ",") {
+		name, length, timed := strings.Cut(verb, ":")
+		switch {
+		case name == "pause" && timed:
+			steps = append(steps, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{Duration: ptr.To(intstr.FromString(length))}})
+		case name == "pause":
+			steps = append(steps, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{}})
+		case name == "analysis":
+			steps = append(steps, v1alpha1.CanaryStep{Analysis: &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}})
+		default:
+			steps = append(steps, v1alpha1.CanaryStep{SetWeight: ptr.To(s.number(name))})
+		}
+	}
+	return steps
+}
