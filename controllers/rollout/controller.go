@@ -4,7 +4,6 @@ package rollout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -125,18 +124,20 @@ func outcome(p plan.Plan, actErr error, resync time.Duration) (ctrl.Result, erro
 	return ctrl.Result{RequeueAfter: after}, nil
 }
 
-// conflictsOnly reports whether nothing failed but preconditions.
+// conflictsOnly reports whether nothing failed but preconditions. It looks at
+// every error that was joined: a quota must not hide behind a conflict.
 func conflictsOnly(err error) bool {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, one := range joined.Unwrap() {
+	switch e := err.(type) { //nolint:errorlint // It walks the tree itself.
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
 			if !conflictsOnly(one) {
 				return false
 			}
 		}
 		return true
+	case interface{ Unwrap() error }:
+		return conflictsOnly(e.Unwrap())
+	default:
+		return apierrors.IsConflict(err)
 	}
-	if next := errors.Unwrap(err); next != nil && !apierrors.IsConflict(err) {
-		return conflictsOnly(next)
-	}
-	return apierrors.IsConflict(err)
 }

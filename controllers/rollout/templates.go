@@ -90,6 +90,9 @@ func (r *Reconciler) runSpec(ctx context.Context, seen *observed, a *v1alpha1.Ro
 	case err != nil:
 		return v1alpha1.AnalysisRunSpec{}, templateError{err}
 	}
+	if err := resources.FillFields(seen.Rollout, spec.Args); err != nil {
+		return v1alpha1.AnalysisRunSpec{}, templateError{err}
+	}
 	return spec, nil
 }
 

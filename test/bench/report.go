@@ -58,7 +58,7 @@ func (r *report) title(scenario string) string {
 // how the first compares with each other one.
 func (r *report) print(w io.Writer) error {
 	var aligned bytes.Buffer
-	table := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', tabwriter.AlignRight)
+	table := tabwriter.NewWriter(&aligned, 0, 0, columnGap, ' ', tabwriter.AlignRight)
 	for _, row := range r.lines() {
 		// Every line has every cell: one without would start another table.
 		row = append(row, make([]string, r.width()-len(row))...)
@@ -71,12 +71,16 @@ func (r *report) print(w io.Writer) error {
 		return fmt.Errorf("aligning the table: %w", err)
 	}
 	for line := range strings.Lines(aligned.String()) {
-		if _, err := io.WriteString(w, strings.TrimRight(line, " \n")+"\n"); err != nil {
+		// The padding of the first column and behind the last is of no use.
+		if _, err := io.WriteString(w, strings.TrimRight(line[columnGap:], " \n")+"\n"); err != nil {
 			return fmt.Errorf("printing the table: %w", err)
 		}
 	}
 	return nil
 }
+
+// columnGap is the space between columns.
+const columnGap = 2
 
 // labelWidth holds the longest name of a row.
 const labelWidth = 52

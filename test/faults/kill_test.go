@@ -47,10 +47,11 @@ func TestKilledAtARandomMomentItEndsTheSame(t *testing.T) {
 	calm.atRest()
 	began := time.Now()
 	calm.release("v2")
-	calm.atRest()
+	calm.eventually(promoted)
 	took := time.Since(began)
+	calm.atRest()
 	want := calm.check("")
-	t.Logf("undisturbed it takes %s and ends as\n%s", took, want)
+	t.Logf("undisturbed it is promoted after %s and ends as\n%s", took, want)
 
 	scenes := make([]*scene, kills*atOnce)
 	for i := range scenes {
@@ -63,10 +64,9 @@ func TestKilledAtARandomMomentItEndsTheSame(t *testing.T) {
 		group := scenes[kill*atOnce : (kill+1)*atOnce]
 		for _, s := range group {
 			s.release("v2")
-			// The first is ahead of the next by up to half a rollout.
-			pause(rng, took/2/atOnce)
+			pause(rng, took/2/atOnce) // One is ahead of the next.
 		}
-		pause(rng, took)
+		pause(rng, took*3/4)
 		at := where(group)
 		restart()
 		t.Logf("kill %d: %s", kill, at)
@@ -75,6 +75,13 @@ func TestKilledAtARandomMomentItEndsTheSame(t *testing.T) {
 		s.atRest()
 		s.check(want)
 	}
+}
+
+func promoted(ro *v1alpha1.Rollout) error {
+	if st := ro.Status; st.ObservedGeneration != strconv.FormatInt(ro.Generation, 10) || st.StableRS != st.CurrentPodHash {
+		return fmt.Errorf("not promoted: %s", brief(ro))
+	}
+	return nil
 }
 
 // pause waits for a random part of a time: it is the random moment that is tested.

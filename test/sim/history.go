@@ -148,7 +148,7 @@ func (h *History) personActs() {
 	case n < 42:
 		h.Meddle(int32(h.rng.IntN(int(h.maxWeight()) + 1)))
 	default:
-		h.EditSteps(fmt.Sprintf("steps-%d", h.rng.IntN(1000)), RandomSteps(h.rng, h.maxWeight()))
+		h.EditSteps(fmt.Sprintf("steps-at-%d", len(h.Log)), RandomSteps(h.rng, h.maxWeight()))
 	}
 }
 

@@ -101,7 +101,7 @@ func (c *Cluster) checkShift(what string, services plan.Services, weight int32) 
 			c.brokef("S2 %s: %s gets %d and has no available pod", what, hash, is)
 		}
 		need := c.replicas() * is / c.maxWeight()
-		if r.Available < need && !c.lesserEvil(hash, need) {
+		if r.Available < need && !c.lesserEvil(hash, need, services) {
 			c.brokef("S5 %s: %s gets %d and has %d of %d pods", what, hash, is, r.Available, need)
 		}
 	}
@@ -110,11 +110,11 @@ func (c *Cluster) checkShift(what string, services plan.Services, weight int32) 
 // lesserEvil reports whether a revision short of pods may get more all the same:
 // the stable Service selects it and maxUnavailable covers what is missing, or nobody
 // else who gets traffic has a pod.
-func (c *Cluster) lesserEvil(hash string, need int32) bool {
+func (c *Cluster) lesserEvil(hash string, need int32, after plan.Services) bool {
 	for other, r := range c.Revisions {
 		if other != hash && c.serves(other, c.Services, c.Traffic.CanaryWeight) > 0 && r.Available > 0 {
 			// A quarter of the pods may be missing, as maxUnavailable says by default.
-			return c.Revisions[hash].Available+c.replicas()/4 >= need && hash == c.Services.Stable.Hash
+			return c.Revisions[hash].Available+c.replicas()/4 >= need && hash == after.Stable.Hash
 		}
 	}
 	return true

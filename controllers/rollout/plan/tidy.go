@@ -52,7 +52,7 @@ func oldRuns(w world, gone []Revision) []Analysis {
 		_, kept := w.Revisions[run.Hash]
 		kept = kept && !slices.ContainsFunc(gone, func(r Revision) bool { return r.Hash == run.Hash })
 		switch {
-		case !run.Phase.Completed() || w.recorded(run.Name):
+		case !run.Phase.Completed() || w.recorded(run.Name) || w.explains(run):
 			continue
 		case run.Phase == v1alpha1.AnalysisPhaseSuccessful:
 			good--
@@ -66,6 +66,12 @@ func oldRuns(w world, gone []Revision) []Analysis {
 		}
 	}
 	return old
+}
+
+// explains reports whether an AnalysisRun belongs to the update under way: it
+// stays until that is over, whatever the limits, since it tells why.
+func (w world) explains(run Analysis) bool {
+	return w.rolling() && run.Hash == w.Current && run.Revision == w.current().Number
 }
 
 // recorded reports whether the status names the AnalysisRun.

@@ -24,6 +24,22 @@ func Arguments(ro *v1alpha1.Rollout, args []v1alpha1.AnalysisRunArgument, stable
 	return out, nil
 }
 
+// FillFields resolves the fields of the Rollout that templates name as the
+// source of an argument. The arguments are changed in place.
+func FillFields(ro *v1alpha1.Rollout, args []v1alpha1.Argument) error {
+	for i, arg := range args {
+		if arg.Value != nil || arg.ValueFrom == nil || arg.ValueFrom.FieldRef == nil {
+			continue
+		}
+		value, err := Field(ro, arg.ValueFrom.FieldRef.FieldPath)
+		if err != nil {
+			return fmt.Errorf("argument %q: %w", arg.Name, err)
+		}
+		args[i] = v1alpha1.Argument{Name: arg.Name, Value: &value}
+	}
+	return nil
+}
+
 func argument(ro *v1alpha1.Rollout, arg v1alpha1.AnalysisRunArgument, stable, latest string) (string, error) {
 	from := arg.ValueFrom
 	switch {

@@ -1,0 +1,107 @@
+package ownwrites
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+)
+
+var (
+	owner = types.NamespacedName{Namespace: "shop", Name: "web"}
+	began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+)
+
+func configMap() *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "c"}}
+}
+
+func seen(t *testing.T, log *Log, cache client.Reader, now time.Time) bool {
+	t.Helper()
+	ok, err := log.Seen(context.Background(), cache, owner, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok
+}
+
+func TestAWriteIsWaitedForUntilTheCacheShowsIt(t *testing.T) {
+	server, cache := fake.NewClientBuilder().Build(), fake.NewClientBuilder().Build()
+	var log Log
+	if !seen(t, &log, cache, began) {
+		t.Error("without a write there is nothing to wait for")
+	}
+	written := configMap()
+	if err := log.Client(server, owner, began).Create(context.Background(), written); err != nil {
+		t.Fatal(err)
+	}
+	if seen(t, &log, cache, began) {
+		t.Error("the cache does not have the object yet")
+	}
+	if err := cache.Create(context.Background(), configMap()); err != nil {
+		t.Fatal(err)
+	}
+	if !seen(t, &log, cache, began) {
+		t.Error("the cache has the object")
+	}
+}
+
+func TestAPatchIsWaitedForByItsVersion(t *testing.T) {
+	server, cache := fake.NewClientBuilder().WithObjects(configMap()).Build(), fake.NewClientBuilder().WithObjects(configMap()).Build()
+	var log Log
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"data":{"a":"1"}}`))
+	if err := log.Client(server, owner, began).Patch(context.Background(), configMap(), patch); err != nil {
+		t.Fatal(err)
+	}
+	if seen(t, &log, cache, began) {
+		t.Error("the cache has the version before the patch")
+	}
+	if err := cache.Patch(context.Background(), configMap(), patch); err != nil {
+		t.Fatal(err)
+	}
+	if !seen(t, &log, cache, began) {
+		t.Error("the cache has the patched version")
+	}
+}
+
+func TestAnObjectThatNeverAppearsIsGivenUp(t *testing.T) {
+	server, cache := fake.NewClientBuilder().Build(), fake.NewClientBuilder().Build()
+	var log Log
+	if err := log.Client(server, owner, began).Create(context.Background(), configMap()); err != nil {
+		t.Fatal(err)
+	}
+	if seen(t, &log, cache, began.Add(patience-time.Millisecond)) {
+		t.Error("it is too early to give up")
+	}
+	if !seen(t, &log, cache, began.Add(patience)) {
+		t.Error("an object that somebody deleted at once must not hold the owner for ever")
+	}
+}
+
+func TestAnOwnerDoesNotWaitForAnother(t *testing.T) {
+	server, cache := fake.NewClientBuilder().Build(), fake.NewClientBuilder().Build()
+	var log Log
+	other := types.NamespacedName{Namespace: "shop", Name: "other"}
+	if err := log.Client(server, other, began).Create(context.Background(), configMap()); err != nil {
+		t.Fatal(err)
+	}
+	if !seen(t, &log, cache, began) {
+		t.Error("the write belongs to another owner")
+	}
+}
+
+func TestAFailedWriteIsNotWaitedFor(t *testing.T) {
+	server := fake.NewClientBuilder().WithObjects(configMap()).Build()
+	var log Log
+	if err := log.Client(server, owner, began).Create(context.Background(), configMap()); err == nil {
+		t.Fatal("the object exists already")
+	}
+	if !seen(t, &log, fake.NewClientBuilder().Build(), began) {
+		t.Error("nothing was written")
+	}
+}
