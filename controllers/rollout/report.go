@@ -40,6 +40,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observed, p plan.Plan, ac
 		return outcome(p, nil, r.Resync)
 	}
 	r.deferred.forget(key)
+	ctrl.LoggerFrom(ctx).V(1).Info("Storing the status", "patch", string(diff))
 	if err := r.patchStatus(ctx, ro, diff, seen.Now); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return ctrl.Result{RequeueAfter: staleRetry}, nil // decided on a Rollout that is no more
@@ -88,8 +89,9 @@ func statusDiff(from, to *v1alpha1.RolloutStatus) (json.RawMessage, error) {
 // settleTime is how long a change of nothing but pod counts may wait for company.
 const settleTime = time.Second
 
-// deferrals hold back status writes that only count pods: pods come one by one,
-// and the write that matters, a step done, follows within moments.
+// deferrals hold back status writes that only count pods, or say that a new
+// ReplicaSet is under way: pods come one by one, and the write that matters, a
+// step done, follows within moments.
 type deferrals struct {
 	mu    sync.Mutex
 	since map[types.NamespacedName]time.Time
@@ -129,11 +131,14 @@ func withoutCounts(st *v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	out := *st.DeepCopy()
 	out.Replicas, out.UpdatedReplicas, out.ReadyReplicas, out.AvailableReplicas, out.HPAReplicas = 0, 0, 0, 0, 0
 	out.Message, out.Why = "", nil
+	if w := out.Canary.Weights; w != nil {
+		w.Canary.PodTemplateHash, w.Stable.PodTemplateHash = "", ""
+	}
 	for i := range out.Conditions {
 		c := &out.Conditions[i]
 		c.LastUpdateTime, c.LastTransitionTime = metav1.Time{}, metav1.Time{}
-		if c.Type == v1alpha1.RolloutAvailable {
-			c.Status, c.Message = "", ""
+		if c.Type == v1alpha1.RolloutAvailable || c.Reason == plan.ReasonCreated || c.Reason == plan.ReasonUpdated {
+			c.Status, c.Reason, c.Message = "", "", ""
 		}
 	}
 	return out

@@ -31,13 +31,16 @@ func TestWhichStatusesMayWaitForCompany(t *testing.T) {
 		change func(*v1alpha1.RolloutStatus)
 		waits  bool
 	}{
-		"pods were counted":             {func(st *v1alpha1.RolloutStatus) { st.Replicas, st.HPAReplicas = 5, 5 }, true},
-		"the reason counts pods":        {func(st *v1alpha1.RolloutStatus) { st.Why.Message = "1 of 1" }, true},
-		"progress moved its time":       {func(st *v1alpha1.RolloutStatus) { st.Conditions[0].LastUpdateTime = metav1.Now() }, true},
-		"a step is done":                {func(st *v1alpha1.RolloutStatus) { st.CurrentStepIndex = new(int32(2)) }, false},
-		"the phase changed":             {func(st *v1alpha1.RolloutStatus) { st.Phase = v1alpha1.RolloutPhaseDegraded }, false},
-		"an abort was recorded":         {func(st *v1alpha1.RolloutStatus) { st.Abort = true }, false},
-		"a condition changed its state": {func(st *v1alpha1.RolloutStatus) { st.Conditions[0].Status = corev1.ConditionFalse }, false},
+		"pods were counted":          {func(st *v1alpha1.RolloutStatus) { st.Replicas, st.HPAReplicas = 5, 5 }, true},
+		"the reason counts pods":     {func(st *v1alpha1.RolloutStatus) { st.Why.Message = "1 of 1" }, true},
+		"progress moved its time":    {func(st *v1alpha1.RolloutStatus) { st.Conditions[0].LastUpdateTime = metav1.Now() }, true},
+		"a step is done":             {func(st *v1alpha1.RolloutStatus) { st.CurrentStepIndex = new(int32(2)) }, false},
+		"the phase changed":          {func(st *v1alpha1.RolloutStatus) { st.Phase = v1alpha1.RolloutPhaseDegraded }, false},
+		"an abort was recorded":      {func(st *v1alpha1.RolloutStatus) { st.Abort = true }, false},
+		"the new pods are under way": {func(st *v1alpha1.RolloutStatus) { st.Conditions[0].Reason = "NewReplicaSetCreated" }, true},
+		"the deadline is exceeded": {func(st *v1alpha1.RolloutStatus) {
+			st.Conditions[0].Status, st.Conditions[0].Reason = corev1.ConditionFalse, "ProgressDeadlineExceeded"
+		}, false},
 		"a pause began": {func(st *v1alpha1.RolloutStatus) {
 			st.PauseConditions = []v1alpha1.PauseCondition{{Reason: v1alpha1.PauseReasonCanaryPauseStep}}
 		}, false},

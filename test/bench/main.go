@@ -127,6 +127,9 @@ func run(ctx context.Context, o options) (err error) {
 	if err := result.print(os.Stdout); err != nil {
 		return err
 	}
+	if own, err := usageOf(os.Getpid()); err == nil {
+		say(fmt.Sprintf("the benchmark itself and its proxy used %.0f s of CPU", own.CPU.Seconds()))
+	}
 	if o.json == "" {
 		return nil
 	}

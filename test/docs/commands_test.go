@@ -34,7 +34,7 @@ func TestEveryPluginCommandExists(t *testing.T) {
 
 func TestAWrongPluginCommandIsNoticed(t *testing.T) {
 	for line, want := range map[string]bool{
-		"kubectl rollouts":                                 true,
+		"kubectl rollouts": true,
 		"kubectl rollouts get rollout cart -n shop -w":     true,
 		"kubectl rollouts --context prod list rollouts -A": true,
 		"kubectl rollouts promote cart --fully":            false,

@@ -12,6 +12,7 @@ import (
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+	"github.com/headway-rollouts/headway/test/kube"
 )
 
 const sampleFile = "config/samples/nginx-canary.yaml"
@@ -65,12 +66,44 @@ func documents(text string) []string {
 	return strings.Split(strings.TrimPrefix(text, "---\n"), "\n---\n")
 }
 
+// The API server knows more rules than we do, and other kinds.
+func TestTheAPIServerTakesEveryYAMLExample(t *testing.T) {
+	cluster := kube.Shared(t)
+	if err := cluster.InstallCRDs(t.Context(), kube.Root()+"/config/crd"); err != nil {
+		t.Fatal(err)
+	}
+	namespace := cluster.Namespace(t)
+	for _, p := range pages(t) {
+		for _, b := range p.blocks() {
+			if b.language != "yaml" {
+				continue
+			}
+			for _, text := range documents(b.text) {
+				object, whole := complete(t, text)
+				if object["kind"] == nil || object["kind"] == "Kustomization" {
+					continue
+				}
+				if err := cluster.Apply(t.Context(), namespace, whole); err != nil {
+					t.Errorf("%s: %v\n%s", p.name, err, text)
+				}
+			}
+		}
+	}
+}
+
 func checkDocument(t *testing.T, text string) {
 	t.Helper()
-	var object map[string]any
+	object, whole := complete(t, text)
+	if object["apiVersion"] == v1alpha1.GroupVersion.String() {
+		checkOurs(t, object["kind"], whole)
+	}
+}
+
+// complete is a document, put into the object of the sample when it is a part of one.
+func complete(t *testing.T, text string) (object map[string]any, whole []byte) {
+	t.Helper()
 	if err := yaml.Unmarshal([]byte(text), &object); err != nil {
-		t.Errorf("it does not parse: %v", err)
-		return
+		t.Fatalf("it does not parse: %v", err)
 	}
 	if spec, isSpec := object["spec"].(map[string]any); isSpec && len(object) == 1 {
 		object = sampleObject(t, kindOf(spec))
@@ -80,9 +113,7 @@ func checkDocument(t *testing.T, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if object["apiVersion"] == v1alpha1.GroupVersion.String() {
-		checkOurs(t, object["kind"], whole)
-	}
+	return object, whole
 }
 
 // kindOf is the kind that a part of a spec is of.
@@ -111,11 +142,12 @@ func sampleObject(t *testing.T, kind string) map[string]any {
 	return nil
 }
 
-// merge puts values into an object; lists are replaced.
+// merge puts values into an object; lists are replaced, and so is the routing
+// of traffic, of which one field excludes another.
 func merge(into, add map[string]any) {
 	for key, value := range add {
 		deeper, isObject := value.(map[string]any)
-		if has, ok := into[key].(map[string]any); ok && isObject {
+		if has, ok := into[key].(map[string]any); ok && isObject && key != "trafficRouting" {
 			merge(has, deeper)
 			continue
 		}

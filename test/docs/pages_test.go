@@ -221,3 +221,51 @@ func TestNoPageNamesAFolderOfSomebodysMachine(t *testing.T) {
 		}
 	}
 }
+
+// A page that names a file or a folder of the code names one that is there.
+func TestFilesThatThePagesNameExist(t *testing.T) {
+	files := repository(t)
+	rooms := regexp.MustCompile(`^(analysis|apis|cmd|config|controllers|docs|kubectl-plugin|test|trafficrouting)/[\w./-]+$`)
+	code := regexp.MustCompile(`^[\w/-]+\.go$`)
+	seen := 0
+	for _, p := range pages(t) {
+		for _, m := range span.FindAllStringSubmatch(p.prose(), -1) {
+			name := strings.TrimSuffix(m[1], "/")
+			isCode := code.MatchString(name)
+			if !isCode && !rooms.MatchString(name) {
+				continue
+			}
+			seen++
+			there := slices.ContainsFunc(files, func(file string) bool {
+				return file == name || isCode && strings.HasSuffix(file, "/"+name)
+			})
+			if !there {
+				t.Errorf("%s names %s, which does not exist", p.name, name)
+			}
+		}
+	}
+	if seen < 30 {
+		t.Errorf("only %d files are named in the pages", seen)
+	}
+}
+
+// repository is every file and folder of the repository.
+func repository(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(kube.Root(), func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.Name() == ".git" || entry.Name() == "bin" {
+			return filepath.SkipDir
+		}
+		name, err := filepath.Rel(kube.Root(), path)
+		files = append(files, filepath.ToSlash(name))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}

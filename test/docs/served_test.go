@@ -24,8 +24,10 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(read(t, "docs/why.md"), -1) {
 		got = append(got, m[1])
 	}
+	slices.Sort(want)
+	slices.Sort(got)
 	if diff := gocmp.Diff(want, got); diff != "" {
-		t.Errorf("the entries of docs/why.md are not the codes in their order (-codes +entries):\n%s", diff)
+		t.Errorf("the entries of docs/why.md are not the codes (-codes +entries):\n%s", diff)
 	}
 }
 
@@ -128,7 +130,7 @@ func jsonName(f reflect.StructField) string {
 
 // fill sets a value to something that is not empty; false for a kind that has nothing of the sort here.
 func fill(v reflect.Value) bool {
-	switch v.Kind() { //nolint:exhaustive // No field of a Rollout has another kind.
+	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 	case reflect.Slice:

@@ -13,6 +13,8 @@ import (
 
 // lane is a controller behind a Meddler of its own, so that several cases run at once.
 type lane struct {
+	*testing.T // lives longer than a case
+
 	api     api
 	name    string
 	meddler *network.Meddler
@@ -23,14 +25,14 @@ type lane struct {
 func newLane(t *testing.T, a api, name string) *lane {
 	t.Helper()
 	m := network.NewMeddler(t, a.Config)
-	l := &lane{api: a, name: name, meddler: m, config: network.Kubeconfig(t, a.Kubeconfig, m.Address)}
-	l.start(t)
+	l := &lane{T: t, api: a, name: name, meddler: m, config: network.Kubeconfig(t, a.Kubeconfig, m.Address)}
+	l.start()
 	return l
 }
 
-func (l *lane) start(t *testing.T) {
-	t.Helper()
-	l.process = headway.Start(t, headway.Options{Kubeconfig: l.config, Args: []string{"--instance-id", l.name}})
+func (l *lane) start() {
+	l.Helper()
+	l.process = headway.Start(l, headway.Options{Kubeconfig: l.config, Args: []string{"--instance-id", l.name}})
 }
 
 // loss is one case: which write is lost, and how.
@@ -62,30 +64,32 @@ func (l *lane) play(t *testing.T, c loss, want string) (end string, writes []str
 		if c.how.Crashes() {
 			l.process.Kill()
 			l.meddler.Pass()
-			l.start(t)
+			l.start()
 		}
 	}
 	s.atRest()
 	return s.check(want), l.meddler.Writes()
 }
 
-// cases are all losses of an update of so many writes, or a sample with both ends.
+// sample is how many losses are tried unless all are asked for.
+const sample = 9
+
+// cases are all losses of an update of so many writes, or a sample with the first and the last write.
 func cases(writes int) []loss {
+	kinds := []network.Loss{network.Unsent, network.Unanswered, network.Unclear}
 	var all []loss
+	if !long() {
+		for i := range sample {
+			all = append(all, loss{1 + i*(writes-1)/(sample-1), kinds[i%len(kinds)]})
+		}
+		return all
+	}
 	for k := 1; k <= writes; k++ {
-		for _, how := range []network.Loss{network.Unsent, network.Unanswered, network.Unclear} {
+		for _, how := range kinds {
 			all = append(all, loss{k, how})
 		}
 	}
-	if long() {
-		return all
-	}
-	const sample = 8
-	var some []loss
-	for i := range sample {
-		some = append(some, all[i*(len(all)-1)/(sample-1)])
-	}
-	return some
+	return all
 }
 
 // mostWrites is what an update of five weights may cost besides Events.

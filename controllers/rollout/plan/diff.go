@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/headway-rollouts/headway/trafficrouting"
 )
@@ -86,25 +87,25 @@ func whyRoute(w world, safe target) string {
 	}
 }
 
-// revise creates the current revision or gives it its number, and numbers the Rollout.
+// revise creates the current revision or gives it its number, and numbers the
+// Rollout. The ReplicaSet comes first: pods take longest.
 func revise(w world, safe target) []Action {
 	number := nextNumber(w)
 	var actions []Action
-	if w.Rollout.Annotations[numberAnnotation] != fmt.Sprint(number) || w.Rollout.Spec.Replicas == nil {
-		actions = append(actions, Number{number, w.Rollout.Spec.Replicas == nil, "it names the current revision"})
-	}
-	current := w.current()
-	switch {
+	switch current := w.current(); {
 	case !w.currentExists():
-		size := safe.sizes[w.Current] // the guard caps at what exists, the strategy does not
+		size := safe.sizes[w.Current]
 		if safe.hold {
 			size = 0
 		}
-		return append(actions, CreateRevision{w.Current, number, size, whySize(w, w.Current)})
+		actions = append(actions, CreateRevision{w.Current, number, size, whySize(w, w.Current)})
 	case current.Number != number:
 		actions = append(actions, Renumber{w.Current, current.Number, number, "the revision is wanted again"})
 	case current.Drift:
 		actions = append(actions, Sync{w.Current, "the Rollout's annotations or minReadySeconds changed"})
+	}
+	if w.Rollout.Annotations[numberAnnotation] != fmt.Sprint(number) || w.Rollout.Spec.Replicas == nil {
+		actions = append(actions, Number{number, w.Rollout.Spec.Replicas == nil, "it names the current revision"})
 	}
 	return actions
 }
@@ -144,7 +145,7 @@ func grow(w world, safe target) []Action {
 		case !wanted || safe.hold:
 		case size > r.Replicas:
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
-		case !r.Deadline.IsZero() && r.Replicas > 0:
+		case !r.Deadline.IsZero() && r.Replicas > 0 && !w.promoted():
 			actions = append(actions, Keep{r.Hash, "the revision is wanted again"})
 		}
 	}
@@ -172,6 +173,8 @@ func shrink(w world, safe target) []Action {
 		size, wanted := safe.sizes[r.Hash]
 		switch {
 		case r.Replicas == 0:
+		case w.formerStable(r) > 0:
+			actions = append(actions, delayBy(w, r, w.formerStable(r)))
 		case wanted && size < r.Replicas:
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
 		case !wanted:
@@ -181,6 +184,10 @@ func shrink(w world, safe target) []Action {
 	return actions
 }
 
+func delayBy(w world, r Revision, delay time.Duration) Action {
+	return Delay{r.Hash, w.Now.Add(delay).Truncate(time.Second), fmt.Sprintf("it is no longer used; its pods stay for %s", delay)}
+}
+
 func retireAction(w world, r Revision) []Action {
 	end := retire(w, r)
 	aborted := w.abort.Decided && r.Hash == w.Current
@@ -188,7 +195,7 @@ func retireAction(w world, r Revision) []Action {
 	case end.Stay:
 		return nil
 	case end.Until.IsZero() && end.Delay > 0:
-		return []Action{Delay{r.Hash, w.Now.Add(end.Delay), fmt.Sprintf("it is no longer used; its pods stay for %s", end.Delay)}}
+		return []Action{delayBy(w, r, end.Delay)}
 	case w.Now.Before(end.Until):
 		return nil
 	default:

@@ -102,7 +102,7 @@ func safeStableService(w world, want target) string {
 	if has.Hash == want.stable {
 		return has.Hash
 	}
-	weight := w.total - w.Traffic.CanaryWeight
+	weight := w.total - w.Traffic.CanaryWeight + w.servedWeight(want.stable)
 	need := fullShare(w.replicas, weight, w.total)
 	switch {
 	case w.abort.Decided || w.capacity(has.Hash) == 0 && has.Hash != "":
@@ -160,6 +160,17 @@ func retire(w world, r Revision) retirement {
 		Until: r.Deadline,
 		Delay: delay,
 	}
+}
+
+// formerStable is how long the stable revision keeps its pods when this very
+// snapshot shows that its traffic is gone; 0 for any other revision. Its
+// deadline may be set before the promotion is recorded, its pods may not go:
+// should that record be lost, an abort still needs them.
+func (w world) formerStable(r Revision) time.Duration {
+	if r.Hash != w.stable || !w.promoted() || !r.Deadline.IsZero() {
+		return 0
+	}
+	return w.canary.ScaleDownDelay()
 }
 
 func retireDelay(w world, r Revision) (delay time.Duration, forEver bool) {

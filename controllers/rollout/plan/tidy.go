@@ -87,8 +87,12 @@ func (w world) recorded(name string) bool {
 // nextRetirement is the earliest time at which a revision may lose its pods.
 func nextRetirement(w world) (next time.Time) {
 	for _, r := range w.Revisions {
-		if r.Replicas > 0 && r.Deadline.After(w.Now) && (next.IsZero() || r.Deadline.Before(next)) {
-			next = r.Deadline
+		at := r.Deadline
+		if delay := w.formerStable(r); delay > 0 {
+			at = w.Now.Add(delay).Truncate(time.Second)
+		}
+		if r.Replicas > 0 && at.After(w.Now) && (next.IsZero() || at.Before(next)) {
+			next = at
 		}
 	}
 	return next

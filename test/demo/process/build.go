@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 )
@@ -13,13 +14,19 @@ const heartbeat = 15 * time.Second
 // Build compiles commands of the module at root, e.g. headway, into its bin
 // folder, telling say about the progress.
 func Build(ctx context.Context, root string, say func(string), commands ...string) error {
+	// An interrupted compiler leaves its files behind; here they are removed.
+	tmp, err := os.MkdirTemp("", "headway-build-")
+	if err != nil {
+		return fmt.Errorf("making a temporary folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(tmp) }()
 	args := []string{"-C", root, "build", "-o", filepath.Join(root, "bin") + string(filepath.Separator)}
 	for _, command := range commands {
 		args = append(args, "./cmd/"+command)
 	}
 	done := Heartbeat(say, "building")
 	defer done()
-	if _, err := Output(ctx, Program{Path: "go", Args: args}); err != nil {
+	if _, err := Output(ctx, Program{Path: "go", Args: args, Env: []string{"GOTMPDIR=" + tmp}}); err != nil {
 		return fmt.Errorf("building %v: %w", commands, err)
 	}
 	return nil

@@ -119,10 +119,8 @@ func Output(ctx context.Context, p Program) (string, error) {
 	cmd := exec.CommandContext(ctx, p.Path, p.Args...) //nolint:gosec // the demo and the benchmarks choose what they run
 	cmd.Env = append(os.Environ(), p.Env...)
 	cmd.SysProcAttr = ownGroup()
-	// A compiler has children of its own, so the whole group has to go; and temporary
-	// files, so it is asked first.
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
-	cmd.WaitDelay = grace
+	// A compiler has children of its own: the whole group has to go.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("running %s: %w\n%s", filepath.Base(p.Path), errors.Join(err, ctx.Err()), bytes.TrimSpace(out))

@@ -154,4 +154,3 @@ func (l *Line) pass(to, from net.Conn) {
 		}
 	}
 }
-
