@@ -148,8 +148,13 @@ func (c *checker) checkSizes(was, is state) {
 			c.say("S6 %s is stable and shrank from %d to %d of %d", hash, old, size, is.replicas())
 		}
 	}
-	for hash, rs := range before {
-		if is.owned()[hash] == nil && (was.serves(hash) > 0 || ptr.Deref(rs.Spec.Replicas, 1) > 0) {
+	c.checkDeleted(was, is)
+}
+
+func (c *checker) checkDeleted(was, is state) {
+	after := is.owned()
+	for hash, rs := range was.owned() {
+		if after[hash] == nil && (was.serves(hash) > 0 || ptr.Deref(rs.Spec.Replicas, 1) > 0) {
 			c.say("S6 %s was deleted with pods or traffic", hash)
 		}
 	}
@@ -216,7 +221,9 @@ func (c *checker) checkForeign(was, is state) {
 	stable := is.canary().TrafficRouting.Nginx.StableIngress
 	if c.at.Kind == Ingress && c.at.Name == stable {
 		before, now := was.ingresses[stable], is.ingresses[stable]
-		if before != nil && now != nil && !(equality.Semantic.DeepEqual(before.Spec, now.Spec) && maps.Equal(before.Annotations, now.Annotations)) {
+		same := before == nil || now == nil ||
+			equality.Semantic.DeepEqual(before.Spec, now.Spec) && maps.Equal(before.Annotations, now.Annotations)
+		if !same {
 			c.say("S15 the stable Ingress was changed")
 		}
 	}
