@@ -83,7 +83,7 @@ func TestAnalysisSteps(t *testing.T) {
 		want  func(*v1alpha1.Rollout) error
 	}{
 		"a good one lets the update go on": {"0.99", healthy},
-		"a bad one takes it back": {"0.5", because("AbortedByAnalysis", "success-rate", "failed (1) > failureLimit (0)")},
+		"a bad one takes it back":          {"0.5", because("AbortedByAnalysis", "success-rate", "failed (1) > failureLimit (0)")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

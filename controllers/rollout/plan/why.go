@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -77,8 +78,13 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	case reason == w.deadlineMessage():
 		return &v1alpha1.Why{Code: WhyAbortedByDeadline, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was rolled back: %s All traffic is on the stable revision.", number, reason)}
 	default:
-		return &v1alpha1.Why{Code: WhyAbortedByAnalysis, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was rolled back: %s. All traffic is on the stable revision.", number, reason)}
+		return &v1alpha1.Why{Code: WhyAbortedByAnalysis, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was rolled back by its analysis: %s. All traffic is on the stable revision.", number, verdict(reason))}
 	}
+}
+
+// verdict is what an analysis said, without the words that the served API puts before it.
+func verdict(reason string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(reason, stepFailed), backgroundFailed)
 }
 
 func whyDeadline(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {

@@ -33,6 +33,12 @@ type abort struct {
 	Reason string
 }
 
+// How the served API begins the reason of an abort by an analysis.
+const (
+	stepFailed       = "Step-based analysis phase error/failed: "
+	backgroundFailed = "Background analysis phase error/failed: "
+)
+
 // counts are the pods of all revisions.
 type counts struct {
 	Replicas, Updated, Ready, Available int32
@@ -105,10 +111,10 @@ func decideAbort(w world) abort {
 		return abort{Decided: true, Reason: recordedAbortReason(w.old)}
 	}
 	if run := w.stepRun(); run != nil && failed(run.Phase) {
-		return abort{Decided: true, Reason: "Step-based analysis phase error/failed: " + run.Message}
+		return abort{Decided: true, Reason: stepFailed + run.Message}
 	}
 	if run := w.backgroundRun(); run != nil && failed(run.Phase) {
-		return abort{Decided: true, Reason: "Background analysis phase error/failed: " + run.Message}
+		return abort{Decided: true, Reason: backgroundFailed + run.Message}
 	}
 	if w.Rollout.Spec.ProgressDeadlineAbort && w.deadlineExceeded() {
 		return abort{Decided: true, Reason: w.deadlineMessage()}

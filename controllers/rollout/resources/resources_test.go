@@ -173,8 +173,10 @@ func TestArgumentsOfAnAnalysis(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []v1alpha1.Argument{
-		{Name: "plain", Value: new("1")}, {Name: "latest", Value: new("new")},
-		{Name: "stable", Value: new("old")}, {Name: "field", Value: new("web")},
+		{Name: "plain", Value: new("1")},
+		{Name: "latest", Value: new("new")},
+		{Name: "stable", Value: new("old")},
+		{Name: "field", Value: new("web")},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
