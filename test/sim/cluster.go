@@ -136,7 +136,7 @@ func (c *Cluster) point(a plan.Point) {
 
 func (c *Cluster) start(a plan.StartAnalysis) {
 	c.Analyses = append(c.Analyses, plan.Analysis{
-		Name: a.Name, Kind: a.Kind, Step: a.Step, Hash: c.Template, Created: c.Now,
+		Name: a.Name, Kind: a.Kind, Step: a.Step, Hash: c.Template, StepHash: c.Steps, Created: c.Now,
 		Revision: c.Revisions[c.Template].Number, Phase: v1alpha1.AnalysisPhaseRunning,
 	})
 }

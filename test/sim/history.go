@@ -69,7 +69,9 @@ func RandomSteps(rng *rand.Rand, total int32) []v1alpha1.CanaryStep {
 type History struct {
 	*Cluster
 
-	rng *rand.Rand
+	rng         *rand.Rand
+	formerSteps string
+	former      []v1alpha1.CanaryStep
 }
 
 // NewHistory begins the history of a seed.
@@ -130,7 +132,7 @@ func (h *History) event() {
 
 func (h *History) personActs() {
 	st := h.Rollout.Status
-	switch n := h.rng.IntN(45); {
+	switch n := h.rng.IntN(47); {
 	case n < 8:
 		h.Deploy(fmt.Sprintf("v%d", 1+h.rng.IntN(5)))
 	case n < 12:
@@ -147,8 +149,36 @@ func (h *History) personActs() {
 		h.Cluster.Scale(int32(h.rng.IntN(11)))
 	case n < 42:
 		h.Meddle(int32(h.rng.IntN(int(h.maxWeight()) + 1)))
+	case n < 44:
+		h.accident()
 	default:
-		h.EditSteps(fmt.Sprintf("steps-at-%d", len(h.Log)), RandomSteps(h.rng, h.maxWeight()))
+		h.editSteps()
+	}
+}
+
+// editSteps writes new steps or, one time in three, those of before.
+func (h *History) editSteps() {
+	name, next := h.formerSteps, h.former
+	if name == "" || h.rng.IntN(3) > 0 {
+		name, next = fmt.Sprintf("steps-at-%d", len(h.Log)), RandomSteps(h.rng, h.maxWeight())
+	}
+	h.formerSteps, h.former = h.Steps, h.Rollout.Spec.Strategy.Canary.Steps
+	h.EditSteps(name, next)
+}
+
+// accident is a person or a tool that deletes what the controller needs.
+func (h *History) accident() {
+	switch h.rng.IntN(4) {
+	case 0:
+		h.Recreate(plan.StableRole)
+	case 1:
+		h.Recreate(plan.CanaryRole)
+	case 2:
+		h.LoseRoute()
+	default:
+		if all := sortedRevisions(h.Revisions); len(all) > 0 {
+			h.LoseRevision(all[h.rng.IntN(len(all))].Hash)
+		}
 	}
 }
 

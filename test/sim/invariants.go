@@ -64,7 +64,23 @@ func (c *Cluster) checkRoute(a plan.Route) {
 	if c.abortHolds() && to > from {
 		c.brokef("S12 %s: the update is aborted", a)
 	}
+	if to > from {
+		c.checkForward(a)
+	}
 	c.checkShift(fmt.Sprint(a), c.Services, to)
+}
+
+// checkForward checks law 6: traffic goes forward only when the side it leaves
+// can carry what stays, so that a canary never stands in for missing pods.
+func (c *Cluster) checkForward(a plan.Route) {
+	front := c.Services.Stable.Hash
+	if c.replicas() == 0 || front == c.Services.Canary.Hash && front != "" {
+		return
+	}
+	need := c.replicas() * (c.maxWeight() - a.Split.Canary.Weight) / c.maxWeight()
+	if has := c.Revisions[front].Available; front == "" || has < need {
+		c.brokef("S5 %s: the stable Service selects %q, which has %d of %d pods for the rest", a, front, has, need)
+	}
 }
 
 func (c *Cluster) checkPoint(a plan.Point) {
@@ -150,8 +166,15 @@ func (c *Cluster) checkShrink(a plan.Scale) {
 // aborted and nothing has ended that: a retry, another template, promote --full.
 func (c *Cluster) abortHolds() bool {
 	st := c.Rollout.Status
-	return st.Abort && !st.PromoteFull && st.StableRS != "" && st.StableRS != c.Template &&
+	return st.Abort && !st.PromoteFull && c.stableExists() && st.StableRS != c.Template &&
 		c.Template == st.CurrentPodHash && c.Steps == st.CurrentStepHash
+}
+
+// stableExists reports whether there is a revision to go back to: one was
+// recorded, and nobody deleted it.
+func (c *Cluster) stableExists() bool {
+	_, exists := c.Revisions[c.Rollout.Status.StableRS]
+	return exists
 }
 
 func (c *Cluster) checkStart(a plan.StartAnalysis) {
@@ -172,6 +195,9 @@ func (c *Cluster) checkStatus(st v1alpha1.RolloutStatus) {
 		c.memory.skipped = false
 		c.memory.points = [2]int{}
 		return
+	}
+	if !c.stableExists() {
+		return // what there is becomes stable
 	}
 	c.checkStep(st)
 	if !retried(old) && !old.PromoteFull && !st.Abort && st.StableRS != st.CurrentPodHash {
@@ -241,6 +267,6 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 
 func (c *Cluster) passed(hash string, step int32) bool {
 	return slices.ContainsFunc(c.Analyses, func(run plan.Analysis) bool {
-		return run.Step == step && run.Hash == hash && run.Kind == v1alpha1.RolloutTypeStep && run.Phase == v1alpha1.AnalysisPhaseSuccessful
+		return run.Step == step && run.Hash == hash && run.StepHash == c.Steps && run.Kind == v1alpha1.RolloutTypeStep && run.Phase == v1alpha1.AnalysisPhaseSuccessful && !run.Stopping
 	})
 }

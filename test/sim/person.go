@@ -1,9 +1,13 @@
 package sim
 
 import (
+	"fmt"
+
 	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+	"github.com/headway-rollouts/headway/trafficrouting"
 )
 
 // What people and their tools do to a Rollout, with the wire protocol of the plugin.
@@ -69,6 +73,29 @@ func (c *Cluster) Meddle(weight int32) {
 		c.did("meddle")
 		c.Traffic.CanaryWeight = weight
 	}
+}
+
+// Recreate deletes a Service and makes it again, as tools do that know no pod
+// template hash: it selects the pods of every revision.
+func (c *Cluster) Recreate(role plan.Role) {
+	c.did(fmt.Sprintf("recreate the %s service", role))
+	if role == plan.StableRole {
+		c.Services.Stable = plan.Selected{}
+	} else {
+		c.Services.Canary = plan.Selected{}
+	}
+}
+
+// LoseRoute deletes the canary route.
+func (c *Cluster) LoseRoute() {
+	c.did("delete the canary route")
+	c.Traffic = trafficrouting.Observed{}
+}
+
+// LoseRevision deletes the ReplicaSet of a revision with its pods.
+func (c *Cluster) LoseRevision(hash string) {
+	c.did("delete " + hash)
+	delete(c.Revisions, hash)
 }
 
 // EditSteps changes the steps.

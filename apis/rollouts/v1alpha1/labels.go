@@ -18,6 +18,8 @@ const (
 	ScaleDownDeadlineAnnotation = "scale-down-deadline"
 	// RolloutTypeLabel says what an AnalysisRun gates: Step, Background, PrePromotion or PostPromotion.
 	RolloutTypeLabel = "rollout-type"
+	// StepHashAnnotation identifies the steps an AnalysisRun was made for. Runs of other controllers have none.
+	StepHashAnnotation = "rollout.argoproj.io/step-hash"
 	// StepIndexLabel is the step an AnalysisRun of type Step gates.
 	StepIndexLabel = "step-index"
 )

@@ -33,11 +33,20 @@ func (w world) latest(kind string, step int32) *Analysis {
 		return nil
 	}
 	for _, run := range slices.Backward(w.Analyses) {
-		if run.Kind == kind && run.Step == step && run.Hash == w.Current && run.Revision == w.current().Number && w.thisAttempt(run) {
+		if run.Kind == kind && run.Step == step && w.ofUpdate(run) && w.thisAttempt(run) {
 			return &run
 		}
 	}
 	return nil
+}
+
+// ofUpdate reports whether a run measures the current revision under its
+// present number and for its present steps: a verdict about other steps decides
+// nothing. Should somebody delete the ReplicaSet, which knows the number, its
+// runs go on: the new one gets the same number.
+func (w world) ofUpdate(run Analysis) bool {
+	return run.Hash == w.Current && (run.StepHash == "" || run.StepHash == w.StepHash) &&
+		(!w.currentExists() || run.Revision == w.current().Number)
 }
 
 // thisAttempt tells the runs of a retried update from those before the retry.
@@ -46,10 +55,14 @@ func (w world) latest(kind string, step int32) *Analysis {
 func (w world) thisAttempt(run Analysis) bool {
 	at := w.old.AbortedAt
 	switch {
-	case w.old.Abort, at == nil, run.Created.After(at.Time), w.recorded(run.Name):
+	case w.recorded(run.Name):
+		return true
+	case run.Stopping: // it was stopped when it gated nothing: its verdict is nobody's
+		return false
+	case w.old.Abort, at == nil, run.Created.After(at.Time):
 		return true
 	default:
-		return !run.Phase.Completed() && !run.Stopping
+		return !run.Phase.Completed()
 	}
 }
 
@@ -95,7 +108,7 @@ func (w world) wantsRun(run *Analysis) bool {
 
 // gates reports whether a running analysis still decides something.
 func (w world) gates(run Analysis) bool {
-	if !w.rolling() || w.abort.Decided || w.full || w.retried || run.Hash != w.Current || run.Revision != w.current().Number || w.promoted() {
+	if !w.rolling() || w.abort.Decided || w.full || w.retried || !w.ofUpdate(run) || w.promoted() {
 		return false
 	}
 	switch run.Kind {

@@ -78,6 +78,8 @@ func whyRoute(w world, safe target) string {
 		return "aborted"
 	case !w.rolling() && w.step > 0 || w.stepsDone():
 		return "the stable service serves the current revision"
+	case w.Services.Canary.Hash == "":
+		return "the canary service selects no revision"
 	case w.dead(w.Services.Canary.Hash, now):
 		return "no pod of the canary is available"
 	case w.Services.Canary.Hash != w.Current:

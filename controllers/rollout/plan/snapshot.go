@@ -65,7 +65,9 @@ type Analysis struct {
 	// Kind is one of the v1alpha1.RolloutType constants.
 	Kind string
 	// Step is the index of the step it gates; only for kind Step.
-	Step     int32
+	Step int32
+	// StepHash identifies the steps it was made for; empty when another controller made it.
+	StepHash string
 	Hash     string
 	Revision int64
 	Created  time.Time

@@ -71,7 +71,7 @@ func oldRuns(w world, gone []Revision) []Analysis {
 // explains reports whether an AnalysisRun belongs to the update under way: it
 // stays until that is over, whatever the limits, since it tells why.
 func (w world) explains(run Analysis) bool {
-	return w.rolling() && run.Hash == w.Current && run.Revision == w.current().Number
+	return w.rolling() && w.ofUpdate(run)
 }
 
 // recorded reports whether the status names the AnalysisRun.

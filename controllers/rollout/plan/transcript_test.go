@@ -159,6 +159,12 @@ func (s *story) do(command string) {
 		c.Pause(arg == "on")
 	case "weight":
 		c.Meddle(s.number(arg))
+	case "recreate":
+		c.Recreate(plan.Role(arg))
+	case "delete":
+		c.LoseRevision(arg)
+	case "steps":
+		c.EditSteps(f[1], s.steps(f[2]))
 	case "available":
 		c.SetAvailable(f[1], s.number(f[2]))
 	case "stuck":

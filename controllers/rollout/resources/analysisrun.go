@@ -13,22 +13,27 @@ import (
 // AnalysisRun builds the run that gates a step or accompanies the steps.
 func AnalysisRun(s plan.Snapshot, start plan.StartAnalysis, spec v1alpha1.AnalysisRunSpec, meta v1alpha1.AnalysisRunMetadata) *v1alpha1.AnalysisRun {
 	ro := s.Rollout
-	labels := map[string]string{
-		v1alpha1.PodTemplateHashLabel: s.Current,
-		v1alpha1.RolloutTypeLabel:     start.Kind,
+	labels := maps.Clone(meta.Labels)
+	if labels == nil {
+		labels = map[string]string{}
 	}
+	if ro.Spec.Selector != nil {
+		maps.Copy(labels, ro.Spec.Selector.MatchLabels)
+	}
+	labels[v1alpha1.PodTemplateHashLabel] = s.Current
+	labels[v1alpha1.RolloutTypeLabel] = start.Kind
 	if start.Kind == v1alpha1.RolloutTypeStep {
 		labels[v1alpha1.StepIndexLabel] = strconv.Itoa(int(start.Step))
 	}
 	if id := ro.Labels[v1alpha1.InstanceIDLabel]; id != "" {
 		labels[v1alpha1.InstanceIDLabel] = id
 	}
-	maps.Copy(labels, meta.Labels)
-	if ro.Spec.Selector != nil {
-		maps.Copy(labels, ro.Spec.Selector.MatchLabels)
+	annotations := maps.Clone(meta.Annotations)
+	if annotations == nil {
+		annotations = map[string]string{}
 	}
-	annotations := map[string]string{v1alpha1.RevisionAnnotation: strconv.FormatInt(s.Revisions[s.Current].Number, 10)}
-	maps.Copy(annotations, meta.Annotations)
+	annotations[v1alpha1.RevisionAnnotation] = strconv.FormatInt(s.Revisions[s.Current].Number, 10)
+	annotations[v1alpha1.StepHashAnnotation] = s.StepHash
 	return &v1alpha1.AnalysisRun{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            start.Name,
@@ -50,6 +55,7 @@ func Analysis(run *v1alpha1.AnalysisRun) plan.Analysis {
 		Created:  run.CreationTimestamp.Time,
 		Phase:    run.Status.Phase,
 		Message:  run.Status.Message,
+		StepHash: run.Annotations[v1alpha1.StepHashAnnotation],
 		Stopping: run.Spec.Terminate,
 	}
 	// What cannot be parsed was not written by a controller: the run then gates nothing.
