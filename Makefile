@@ -24,11 +24,16 @@ build: ## Build bin/headway and bin/kubectl-rollouts.
 	$(GO_BUILD) -o bin/kubectl-rollouts ./cmd/kubectl-rollouts
 
 .PHONY: test
-test: ## Run all tests. The first run builds a Kubernetes control plane, which takes minutes.
+test: parts ## Run all tests. The first run builds a Kubernetes control plane, which takes minutes.
 	go test -timeout 30m $(TEST_FLAGS) ./...
 
+# The tests need these built. go test would hide how far a build within a test is.
+.PHONY: parts
+parts:
+	go run ./test/kube/cmd/cluster --build
+
 .PHONY: test-long
-test-long: ## Run all tests with many more random histories, then every fuzz test for a minute.
+test-long: parts ## Run all tests with many more random histories, then every fuzz test for a minute.
 	HEADWAY_LONG=1 go test -timeout 120m $(TEST_FLAGS) ./...
 	@set -e; for package in $$(go list ./...); do \
 		for fuzz in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
