@@ -24,6 +24,10 @@ func RandomRollout(rng *rand.Rand) *v1alpha1.Rollout {
 		total = 1000
 		canary.TrafficRouting.MaxTrafficWeight = &total
 	}
+	if rng.IntN(3) == 0 {
+		total = 100
+		withoutRoutes(rng, canary)
+	}
 	canary.Steps = RandomSteps(rng, total)
 	if rng.IntN(3) == 0 {
 		canary.Analysis = &v1alpha1.RolloutAnalysisBackground{StartingStep: ptr.To(int32(rng.IntN(3)))}
@@ -43,6 +47,18 @@ func RandomRollout(rng *rand.Rand) *v1alpha1.Rollout {
 		ro.Spec.Replicas = ptr.To(int32(rng.IntN(11)))
 	}
 	return ro
+}
+
+// withoutRoutes makes pods alone split the traffic, with Services or without.
+func withoutRoutes(rng *rand.Rand, canary *v1alpha1.CanaryStrategy) {
+	canary.TrafficRouting = nil
+	if rng.IntN(2) == 0 {
+		canary.StableService, canary.CanaryService = "", ""
+	}
+	if rng.IntN(2) == 0 {
+		up := int32(rng.IntN(4))
+		canary.MaxSurge, canary.MaxUnavailable = ptr.To(intstr.FromInt32(up)), ptr.To(intstr.FromInt32(int32(rng.IntN(3))+max(0, 1-up)))
+	}
 }
 
 // RandomSteps are up to six steps of the verbs that are served.
@@ -218,7 +234,7 @@ func (h *History) rest() {
 	switch {
 	case st.StableRS != "last" || st.Phase != v1alpha1.RolloutPhaseHealthy:
 		h.brokef("L1 it did not come to rest: stable %q, phase %s, message %q, why %+v", st.StableRS, st.Phase, st.Message, st.Why)
-	case h.Services.Stable.Hash != "last" || h.Services.Canary.Hash != "last" || h.Traffic.CanaryWeight != 0:
+	case h.named() && (h.Services.Stable.Hash != "last" || h.Services.Canary.Hash != "last") || h.Traffic.CanaryWeight != 0:
 		h.brokef("L1 traffic did not come to rest: %+v %+v", h.Services, h.Traffic)
 	}
 	for hash, r := range h.Revisions {
@@ -228,6 +244,9 @@ func (h *History) rest() {
 	}
 	h.quiet()
 }
+
+// named reports whether the Rollout names Services.
+func (h *History) named() bool { return h.Rollout.Spec.Strategy.Canary.StableService != "" }
 
 // step is one calm minute: pods become available, analyses succeed, people promote.
 func (h *History) step() {

@@ -31,9 +31,14 @@ func (c *Cluster) serves(hash string, services plan.Services, weight int32) (sum
 	return sum
 }
 
+func (c *Cluster) routed() bool { return c.Rollout.Spec.Strategy.Canary.TrafficRouting != nil }
+
 func (c *Cluster) check(a plan.Action) {
 	switch a := a.(type) {
 	case plan.Route:
+		if !c.routed() {
+			c.brokef("S15 %s: there is nothing to route by", a)
+		}
 		c.checkRoute(a)
 	case plan.Point:
 		c.checkPoint(a)
@@ -99,13 +104,16 @@ func (c *Cluster) checkPoint(a plan.Point) {
 		c.brokef("S13 %s: a Service moves back and forth", a)
 	}
 	c.checkShift(fmt.Sprint(a), after, c.Traffic.CanaryWeight)
+	if !c.routed() && c.replicas() > 0 && c.Revisions[a.To].Available == 0 {
+		c.brokef("S2 %s: it has no available pod", a)
+	}
 }
 
 // checkShift checks S2 and S5: whoever gets more traffic has the pods for it,
 // or is the better of two evils: the stable side of an update that goes back,
 // or any side when the other has no pod at all.
 func (c *Cluster) checkShift(what string, services plan.Services, weight int32) {
-	if c.replicas() == 0 {
+	if c.replicas() == 0 || !c.routed() {
 		return
 	}
 	for hash, r := range c.Revisions {
@@ -143,9 +151,48 @@ func (c *Cluster) checkScale(a plan.Scale) {
 	if c.abortHolds() && a.Revision == c.Template && a.To > a.From {
 		c.brokef("S12 %s: the update is aborted", a)
 	}
+	if !c.routed() {
+		c.checkBudget(a)
+		return
+	}
 	if a.To < a.From {
 		c.checkShrink(a)
 	}
+}
+
+// checkBudget checks S3 and S4 where pods alone split the traffic: never more
+// than maxSurge allows, never fewer than maxUnavailable allows.
+func (c *Cluster) checkBudget(a plan.Scale) {
+	above, below := c.budget()
+	asked, available := a.To-a.From, int32(0)
+	for hash, r := range c.Revisions {
+		asked += r.Replicas
+		if hash != a.Revision {
+			available += r.Available
+		}
+	}
+	has := c.Revisions[a.Revision].Available
+	switch {
+	case a.To > a.From && asked > c.replicas()+above:
+		c.brokef("S4 %s: %d pods of %d and %d above", a, asked, c.replicas(), above)
+	case a.To < has && available+a.To < c.replicas()-below:
+		c.brokef("S3 %s: %d available pods of %d, %d may be missing", a, available+a.To, c.replicas(), below)
+	case a.To == 0 && c.replicas() > below && has > 0 && c.Services.Stable.Hash == a.Revision:
+		c.brokef("S7 %s: the stable Service selects it", a)
+	}
+}
+
+// budget is how many pods there may be above the replicas, and how many may be missing.
+func (c *Cluster) budget() (above, below int32) {
+	canary := c.Rollout.Spec.Strategy.Canary
+	above, below = (c.replicas()+3)/4, c.replicas()/4
+	if canary.MaxSurge != nil {
+		above, below = canary.MaxSurge.IntVal, min(canary.MaxUnavailable.IntVal, c.replicas())
+	}
+	if above == 0 && below == 0 {
+		below = 1
+	}
+	return above, below
 }
 
 func (c *Cluster) checkShrink(a plan.Scale) {
@@ -252,7 +299,9 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 	if st.StableRS == old.StableRS || old.StableRS == "" || st.StableRS == "" {
 		return
 	}
-	if c.Services.Stable.Hash != st.StableRS || c.Traffic.CanaryWeight != 0 {
+	routed := c.Services.Stable.Hash == st.StableRS && c.Traffic.CanaryWeight == 0
+	whole := c.Revisions[st.StableRS].Available >= c.replicas()
+	if c.routed() && !routed || !c.routed() && !whole && old.CurrentPodHash == st.CurrentPodHash {
 		c.brokef("S6 %s became stable before its traffic was seen on it", st.StableRS)
 	}
 	if c.memory.skipped || old.PromoteFull {

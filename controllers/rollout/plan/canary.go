@@ -13,15 +13,23 @@ type target struct {
 	hold bool
 }
 
-// wish is the canary strategy: the stable revision is kept whole, so that an
-// abort needs no scaling, and the canary is as large as its weight.
+// wish is where the strategy of the Rollout wants it to be.
 func wish(w world) target {
-	want := wishTraffic(w)
+	want := strategy(w)(w)
 	want.hold = w.pausedByUser()
 	return want
 }
 
-func wishTraffic(w world) target {
+func strategy(w world) func(world) target {
+	if !w.routed() {
+		return wishBasic
+	}
+	return wishRouted
+}
+
+// wishRouted is the canary with traffic routing: the stable revision is kept
+// whole, so that an abort needs no scaling, and the canary is as large as its weight.
+func wishRouted(w world) target {
 	switch {
 	case !w.rolling(): // initial, promoted or returned to stable
 		return target{stable: w.Current, canary: w.Current, sizes: map[string]int32{w.Current: w.replicas}}
@@ -61,4 +69,47 @@ func wishPromotion(w world) target {
 		want.stable = w.Current
 	}
 	return want
+}
+
+// wishBasic is the canary without traffic routing: a Service reaches the pods
+// of both revisions, so their numbers are the weight. What is neither stable nor
+// current goes at once, as fast as the guard lets it.
+func wishBasic(w world) target {
+	want := target{stable: w.stable, canary: w.Current, sizes: map[string]int32{}}
+	for hash := range w.Revisions {
+		want.sizes[hash] = 0
+	}
+	switch p := w.pair(); {
+	case !w.rolling():
+		want.stable, want.sizes[w.Current] = w.Current, w.replicas
+	default:
+		want.sizes[w.stable], want.sizes[w.Current] = p.stable, p.canary
+	}
+	switch {
+	case w.rolling() && w.abort.Decided:
+		want.canary = w.stable
+	case w.rolling() && w.stepsDone() && !w.pausedByUser():
+		want.stable = w.Current
+	}
+	if w.canary.StableService == "" {
+		want.stable = ""
+	}
+	if w.canary.CanaryService == "" {
+		want.canary = ""
+	}
+	return want
+}
+
+// pair is how many pods the stable and the current revision should have without traffic routing.
+func (w world) pair() pair {
+	weight := w.stepWeight()
+	if w.abort.Decided {
+		weight = 0
+	}
+	p := byWeight(w.replicas, weight, w.surge() > 0)
+	if held := w.rolling() && w.Services.Stable.Hash == w.stable; held && p.stable == 0 && w.floor() > 0 {
+		// The stable Service selects it: its last pod stays until the Service has moved.
+		return pair{stable: 1, canary: min(w.replicas, w.replicas+w.surge()-1)}
+	}
+	return p
 }

@@ -28,7 +28,7 @@ func trafficMoves(w world, safe target) []Action {
 	if safe.stable != w.Services.Stable.Hash {
 		moves = append(moves, Point{StableRole, w.canary.StableService, w.Services.Stable.Hash, safe.stable, whyStable(w)})
 	}
-	if safe.weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync {
+	if w.routed() && (safe.weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync) {
 		moves = append(moves, Route{split(w, safe), whyRoute(w, safe)})
 	}
 	if safe.canary != w.Services.Canary.Hash {
@@ -147,7 +147,7 @@ func grow(w world, safe target) []Action {
 		case !wanted || safe.hold:
 		case size > r.Replicas:
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
-		case !r.Deadline.IsZero() && r.Replicas > 0 && !w.promoted():
+		case !r.Deadline.IsZero() && r.Replicas > 0 && size > 0 && !w.promoted():
 			actions = append(actions, Keep{r.Hash, "the revision is wanted again"})
 		}
 	}
@@ -156,7 +156,11 @@ func grow(w world, safe target) []Action {
 
 func whySize(w world, hash string) string {
 	switch {
-	case !w.rolling() || hash == w.stable:
+	case hash != w.stable && hash != w.Current:
+		return "it is no longer used"
+	case w.abort.Decided && !w.routed():
+		return "aborted"
+	case !w.rolling() || hash == w.stable && w.routed():
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)
 	case w.stepsDone():
 		return "all steps are done"

@@ -9,12 +9,19 @@ import "time"
 //   - traffic moves back as far as the stable side can carry it, and all the way from a dead side;
 //   - a Service moves only to pods that can carry what comes with it, and never under weight;
 //   - one of the two moves at a time, since each is judged by where the other was seen;
-//   - a revision keeps the pods that the traffic it is seen to get needs.
+//   - a revision keeps the pods that the traffic it is seen to get needs;
+//   - without routes, pods are replaced within maxSurge and maxUnavailable.
 //
 // The rules speak of revisions, not of roles: mid-way through a third revision
 // the canary Service still selects the second one.
 func guard(w world, want target) target {
 	safe := want
+	if !w.routed() {
+		safe.canary = safeCanaryService(w, want.canary)
+		safe.stable = safeStableService(w, want)
+		safe.sizes = withinBudget(w, want, safe)
+		return safe
+	}
 	safe.weight = safeWeight(w, want)
 	safe.canary = safeCanaryService(w, want.canary)
 	safe.stable = safeStableService(w, want)
@@ -102,8 +109,7 @@ func safeStableService(w world, want target) string {
 	if has.Hash == want.stable {
 		return has.Hash
 	}
-	weight := w.total - w.Traffic.CanaryWeight + w.servedWeight(want.stable)
-	need := fullShare(w.replicas, weight, w.total)
+	need := w.podsFor(want.stable)
 	switch {
 	case w.abort.Decided || w.capacity(has.Hash) == 0 && has.Hash != "":
 		need = max(0, need-tolerated(w.canary.MaxUnavailable, w.replicas))
@@ -111,12 +117,30 @@ func safeStableService(w world, want target) string {
 			need = 0 // whatever is there beats nothing
 		}
 	case want.stable == w.Current && w.rolling():
-		need = w.replicas // a promotion brings the rest of the traffic, and soon all of it
+		need = w.podsToPromote() // it brings the rest of the traffic, and soon all of it
 	}
 	if !w.ready(has, want.stable, need) {
 		return has.Hash
 	}
 	return want.stable
+}
+
+// podsFor is how many pods a revision needs to take over from the stable Service.
+func (w world) podsFor(hash string) int32 {
+	if !w.routed() {
+		return min(w.floor(), w.Revisions[hash].Replicas)
+	}
+	return fullShare(w.replicas, w.total-w.Traffic.CanaryWeight+w.servedWeight(hash), w.total)
+}
+
+// podsToPromote is how many pods the current revision needs to become stable.
+// Without routes the last pods of the old one make room for the last of the new
+// one, and they stay while the stable Service selects them.
+func (w world) podsToPromote() int32 {
+	if !w.routed() {
+		return w.floor()
+	}
+	return w.replicas
 }
 
 // ready reports whether a Service may move to a revision that needs so many

@@ -28,7 +28,7 @@ func (s scene) world() world {
 	}
 	ro := &v1alpha1.Rollout{}
 	ro.Spec.Replicas = new(max(0, s.replicas))
-	ro.Spec.Strategy.Canary = &v1alpha1.CanaryStrategy{Steps: []v1alpha1.CanaryStep{{SetWeight: new(int32(50))}}}
+	ro.Spec.Strategy.Canary = &v1alpha1.CanaryStrategy{TrafficRouting: &v1alpha1.RolloutTrafficRouting{}, Steps: []v1alpha1.CanaryStep{{SetWeight: new(int32(50))}}}
 	ro.Status = v1alpha1.RolloutStatus{StableRS: "v1", CurrentPodHash: "v2", CurrentStepHash: "s", Abort: s.abort}
 	revisions := map[string]Revision{}
 	for hash, n := range map[string]int32{"v1": s.v1, "v2": s.v2} {

@@ -26,6 +26,8 @@ func phase(w world, st v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) {
 		return v1alpha1.RolloutPhaseProgressing, "more replicas need to be updated"
 	case st.AvailableReplicas < st.UpdatedReplicas:
 		return v1alpha1.RolloutPhaseProgressing, "updated replicas are still becoming available"
+	case !w.routed() && st.Replicas > st.UpdatedReplicas:
+		return v1alpha1.RolloutPhaseProgressing, "old replicas are pending termination"
 	case st.StableRS != w.Current:
 		return v1alpha1.RolloutPhaseProgressing, "waiting for all steps to complete"
 	default:

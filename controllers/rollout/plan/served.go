@@ -69,7 +69,7 @@ func unservedRouting(_ *v1alpha1.Rollout, c *v1alpha1.CanaryStrategy) *field.Err
 	path := field.NewPath("spec", "strategy", "canary", "trafficRouting")
 	r := c.TrafficRouting
 	if r == nil {
-		return notYet(path, "a canary by replicas alone needs trafficRouting.nginx for now")
+		return nil // pods alone
 	}
 	for _, check := range []struct {
 		used bool

@@ -33,17 +33,5 @@ func carriedWeight(pods, replicas, maxWeight int32) int32 {
 // tolerated is how many of the replicas may be missing: maxUnavailable, rounded
 // down, 25 percent by default. 25 percent of 4 is 1, of 3 is 0.
 func tolerated(maxUnavailable *intstr.IntOrString, replicas int32) int32 {
-	value := intstr.FromString("25%")
-	if maxUnavailable != nil {
-		value = *maxUnavailable
-	}
-	// A string without a percent sign means percent in the served API.
-	if value.Type == intstr.String && len(value.StrVal) > 0 && value.StrVal[len(value.StrVal)-1] != '%' {
-		value.StrVal += "%"
-	}
-	n, err := intstr.GetScaledValueFromIntOrPercent(&value, int(replicas), false)
-	if err != nil {
-		return 0 // validation has reported it; nothing is tolerated
-	}
-	return min(max(0, int32(min(n, int(replicas)))), replicas)
+	return min(scaled(maxUnavailable, replicas, false), replicas)
 }

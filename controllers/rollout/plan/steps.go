@@ -30,10 +30,25 @@ func (w world) weightReached(weight int32) bool {
 	if w.replicas == 0 {
 		return true
 	}
+	if !w.routed() {
+		return w.pairReached()
+	}
 	size := share(w.replicas, weight, w.total)
 	sized := w.current().Replicas == size && w.capacity(w.Current) >= size
 	routed := w.Traffic.CanaryWeight == weight && w.routeAgrees()
 	return sized && routed && (weight == 0 || w.Services.Canary.Hash == w.Current)
+}
+
+// pairReached reports whether the pods of both revisions are as many as the
+// weight asks for, and no others answer requests.
+func (w world) pairReached() bool {
+	want, others := w.pair(), w.count.Available
+	for _, hash := range []string{w.stable, w.Current} {
+		others -= w.Revisions[hash].Available
+	}
+	stable, current := w.Revisions[w.stable], w.current()
+	return stable.Replicas == want.stable && stable.Pods == want.stable &&
+		current.Replicas == want.canary && w.capacity(w.Current) >= want.canary && others == 0
 }
 
 // pauseOver reports whether the pause was waited out or ended by a person.

@@ -203,6 +203,15 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 	for _, option := range options {
 		key, value, _ := strings.Cut(option, "=")
 		switch key {
+		case "basic": // no routes; with Services only if the value says so
+			canary.TrafficRouting = nil
+			if value == "" {
+				canary.StableService, canary.CanaryService = "", ""
+			}
+		case "maxSurge":
+			canary.MaxSurge = ptr.To(intstr.Parse(value))
+		case "maxUnavailable":
+			canary.MaxUnavailable = ptr.To(intstr.Parse(value))
 		case "replicas":
 			ro.Spec.Replicas = ptr.To(s.number(value))
 		case "steps":
@@ -230,6 +239,9 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 
 func (s *story) steps(text string) []v1alpha1.CanaryStep {
 	var steps []v1alpha1.CanaryStep
+	if text == "" {
+		return nil
+	}
 	for _, verb := range strings.Split(text, ",") {
 		name, length, timed := strings.Cut(verb, ":")
 		switch {

@@ -70,6 +70,14 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 			Next: &v1alpha1.WhyNext{Event: "the rest of the traffic returns as pods of the stable revision become available"},
 		}
 	}
+	if pods := w.current().Replicas; !w.routed() && pods > 0 {
+		return &v1alpha1.Why{
+			Code: WhyReturningTraffic,
+			Message: fmt.Sprintf("The update to revision %d is aborted and %d of its pods are left: the stable revision has %d of %d pods available.",
+				w.current().Number, pods, w.capacity(w.stable), w.replicas),
+			Next: &v1alpha1.WhyNext{Event: "they go as pods of the stable revision become available"},
+		}
+	}
 	reason := w.abort.Reason
 	unblock := fmt.Sprintf(unblockRetry, w.named())
 	switch number := w.current().Number; {
@@ -186,10 +194,7 @@ func whyPods(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 			Unblock: "remove what forbids the pods (quota, admission) or deploy another revision",
 		}
 	}
-	size := w.replicas
-	if w.rolling() && !w.stepsDone() {
-		size = share(w.replicas, w.stepWeight(), w.total)
-	}
+	size := wish(w).sizes[w.Current]
 	if (w.rolling() || w.initial()) && w.capacity(w.Current) < size {
 		reason := &v1alpha1.Why{
 			Code:    WhyWaitingForPods,

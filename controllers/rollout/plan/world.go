@@ -68,8 +68,14 @@ func read(s Snapshot) world {
 
 // knownStable is the stable revision, or empty when there is none to go back
 // to: before the first one has a pod, or when somebody deleted its ReplicaSet.
+//
+// A promotion whose record was lost is believed when it shows: the stable
+// Service serves a revision and the recorded one has no pod left.
 func knownStable(s Snapshot) string {
-	stable := s.Rollout.Status.StableRS
+	stable, served := s.Rollout.Status.StableRS, s.Services.Stable.Hash
+	if lost := served != s.Current && s.Revisions[served].Available > 0 && s.Revisions[stable].Replicas == 0; lost && stable != "" && stable != s.Current {
+		return served
+	}
 	if _, exists := s.Revisions[stable]; exists || stable == s.Current {
 		return stable
 	}
@@ -205,10 +211,20 @@ func (w world) routeAgrees() bool {
 	return w.Traffic.Exists && w.Traffic.InSync && valueOr(w.Traffic.Verified, true)
 }
 
-// promoted reports whether all traffic was seen on the current revision, by way of the stable Service.
+// routed reports whether routes split the traffic; otherwise the numbers of pods do.
+func (w world) routed() bool { return w.canary.TrafficRouting != nil }
+
+// promoted reports whether all traffic was seen on the current revision, by way
+// of the stable Service, or, without routes, by pods enough for all of it.
 func (w world) promoted() bool {
-	return w.rolling() && !w.abort.Decided && w.stepsDone() &&
-		w.Services.Stable.Hash == w.Current && w.Traffic.CanaryWeight == 0 && w.routeAgrees()
+	switch {
+	case !w.rolling() || w.abort.Decided || !w.stepsDone():
+		return false
+	case w.routed():
+		return w.Services.Stable.Hash == w.Current && w.Traffic.CanaryWeight == 0 && w.routeAgrees()
+	default:
+		return w.capacity(w.Current) >= w.replicas && (w.canary.StableService == "" || w.Services.Stable.Hash == w.Current)
+	}
 }
 
 // firstStable reports whether the first revision can be gone back to from now on.
