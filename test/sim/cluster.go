@@ -127,7 +127,7 @@ func (c *Cluster) number(a plan.Number) {
 
 func (c *Cluster) point(a plan.Point) {
 	now := plan.Selected{Hash: a.To, Adopted: true}
-	if a.Role == plan.StableRole {
+	if a.Role == plan.StableRole || a.Role == plan.ActiveRole {
 		c.Services.Stable = now
 		return
 	}

@@ -15,6 +15,52 @@ import (
 
 // RandomRollout is a Rollout with any of the options that the planner serves.
 func RandomRollout(rng *rand.Rand) *v1alpha1.Rollout {
+	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", Generation: 1}}
+	ro.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	if rng.IntN(4) == 0 {
+		ro.Spec.Strategy.BlueGreen = randomBlueGreen(rng)
+	} else {
+		ro.Spec.Strategy.Canary = randomCanary(rng)
+	}
+	ro.Spec.RevisionHistoryLimit = ptr.To(int32(rng.IntN(4)))
+	ro.Spec.ProgressDeadlineAbort = rng.IntN(3) == 0
+	if rng.IntN(8) > 0 {
+		ro.Spec.Replicas = ptr.To(int32(rng.IntN(11)))
+	}
+	return ro
+}
+
+func randomBlueGreen(rng *rand.Rand) *v1alpha1.BlueGreenStrategy {
+	b := &v1alpha1.BlueGreenStrategy{ActiveService: "active"}
+	analysis := &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}
+	if rng.IntN(2) == 0 {
+		b.PreviewService = "preview"
+	}
+	if rng.IntN(3) == 0 {
+		b.PreviewReplicaCount = ptr.To(int32(1 + rng.IntN(3)))
+	}
+	switch rng.IntN(3) {
+	case 0:
+		b.AutoPromotionEnabled = ptr.To(false)
+	case 1:
+		b.AutoPromotionSeconds = int32(rng.IntN(120))
+	}
+	if rng.IntN(3) == 0 {
+		b.PrePromotionAnalysis = analysis
+	}
+	if rng.IntN(3) == 0 {
+		b.PostPromotionAnalysis = analysis
+	}
+	if rng.IntN(2) == 0 {
+		b.ScaleDownDelaySeconds = ptr.To(int32(rng.IntN(60)))
+	}
+	if rng.IntN(2) == 0 {
+		b.AbortScaleDownDelaySeconds = ptr.To(int32(rng.IntN(60)))
+	}
+	return b
+}
+
+func randomCanary(rng *rand.Rand) *v1alpha1.CanaryStrategy {
 	total := int32(100)
 	canary := &v1alpha1.CanaryStrategy{
 		CanaryService: "canary", StableService: "stable",
@@ -38,15 +84,7 @@ func RandomRollout(rng *rand.Rand) *v1alpha1.Rollout {
 	if rng.IntN(2) == 0 {
 		canary.AbortScaleDownDelaySeconds = ptr.To(int32(rng.IntN(60)))
 	}
-	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", Generation: 1}}
-	ro.Spec.Strategy.Canary = canary
-	ro.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
-	ro.Spec.RevisionHistoryLimit = ptr.To(int32(rng.IntN(4)))
-	ro.Spec.ProgressDeadlineAbort = rng.IntN(3) == 0
-	if rng.IntN(8) > 0 {
-		ro.Spec.Replicas = ptr.To(int32(rng.IntN(11)))
-	}
-	return ro
+	return canary
 }
 
 // withoutRoutes makes pods alone split the traffic, with Services or without.
@@ -178,7 +216,7 @@ func (h *History) editSteps() {
 	if name == "" || h.rng.IntN(3) > 0 {
 		name, next = fmt.Sprintf("steps-at-%d", len(h.Log)), RandomSteps(h.rng, h.maxWeight())
 	}
-	h.formerSteps, h.former = h.Steps, h.Rollout.Spec.Strategy.Canary.Steps
+	h.formerSteps, h.former = h.Steps, h.canary().Steps
 	h.EditSteps(name, next)
 }
 
@@ -234,7 +272,7 @@ func (h *History) rest() {
 	switch {
 	case st.StableRS != "last" || st.Phase != v1alpha1.RolloutPhaseHealthy:
 		h.brokef("L1 it did not come to rest: stable %q, phase %s, message %q, why %+v", st.StableRS, st.Phase, st.Message, st.Why)
-	case h.named() && (h.Services.Stable.Hash != "last" || h.Services.Canary.Hash != "last") || h.Traffic.CanaryWeight != 0:
+	case !h.served("last") || h.Traffic.CanaryWeight != 0:
 		h.brokef("L1 traffic did not come to rest: %+v %+v", h.Services, h.Traffic)
 	}
 	for hash, r := range h.Revisions {
@@ -245,8 +283,14 @@ func (h *History) rest() {
 	h.quiet()
 }
 
-// named reports whether the Rollout names Services.
-func (h *History) named() bool { return h.Rollout.Spec.Strategy.Canary.StableService != "" }
+// served reports whether every Service that the Rollout names selects the revision.
+func (h *History) served(hash string) bool {
+	front, behind := h.canary().StableService, h.canary().CanaryService
+	if b := h.blueGreen(); b != nil {
+		front, behind = b.ActiveService, b.PreviewService
+	}
+	return (front == "" || h.Services.Stable.Hash == hash) && (behind == "" || h.Services.Canary.Hash == hash)
+}
 
 // step is one calm minute: pods become available, analyses succeed, people promote.
 func (h *History) step() {

@@ -14,11 +14,23 @@ import (
 type memory struct {
 	points  [2]int // how often each Service moved since a person or a verdict moved something
 	skipped bool   // a person skipped steps of this update
+	agreed  bool   // a person promoted this update
+	fast    bool   // the update goes back to pods that still run
 }
 
 func (c *Cluster) replicas() int32 { return ptr.Deref(c.Rollout.Spec.Replicas, 1) }
 
-func (c *Cluster) maxWeight() int32 { return c.Rollout.Spec.Strategy.Canary.MaxTrafficWeight() }
+// canary is the canary strategy; empty when the Rollout is blue-green.
+func (c *Cluster) canary() *v1alpha1.CanaryStrategy {
+	if canary := c.Rollout.Spec.Strategy.Canary; canary != nil {
+		return canary
+	}
+	return &v1alpha1.CanaryStrategy{}
+}
+
+func (c *Cluster) blueGreen() *v1alpha1.BlueGreenStrategy { return c.Rollout.Spec.Strategy.BlueGreen }
+
+func (c *Cluster) maxWeight() int32 { return c.canary().MaxTrafficWeight() }
 
 // serves is the weight a revision gets when the canary Service has this weight.
 func (c *Cluster) serves(hash string, services plan.Services, weight int32) (sum int32) {
@@ -31,12 +43,15 @@ func (c *Cluster) serves(hash string, services plan.Services, weight int32) (sum
 	return sum
 }
 
-func (c *Cluster) routed() bool { return c.Rollout.Spec.Strategy.Canary.TrafficRouting != nil }
+// byPods reports whether the numbers of pods split the traffic.
+func (c *Cluster) byPods() bool {
+	return c.blueGreen() == nil && c.canary().TrafficRouting == nil
+}
 
 func (c *Cluster) check(a plan.Action) {
 	switch a := a.(type) {
 	case plan.Route:
-		if !c.routed() {
+		if c.byPods() || c.blueGreen() != nil {
 			c.brokef("S15 %s: there is nothing to route by", a)
 		}
 		c.checkRoute(a)
@@ -90,7 +105,7 @@ func (c *Cluster) checkForward(a plan.Route) {
 
 func (c *Cluster) checkPoint(a plan.Point) {
 	after := c.Services
-	if a.Role == plan.StableRole {
+	if a.Role == plan.StableRole || a.Role == plan.ActiveRole {
 		after.Stable = plan.Selected{Hash: a.To}
 		c.memory.points[0]++
 	} else {
@@ -100,12 +115,31 @@ func (c *Cluster) checkPoint(a plan.Point) {
 			c.brokef("S8 %s: the canary route has weight %d", a, c.Traffic.CanaryWeight)
 		}
 	}
+	if after.Stable.Hash == c.Template && after.Stable != c.Services.Stable {
+		c.checkSwitch(a)
+	}
 	if c.memory.points[0] > 2 || c.memory.points[1] > 2 {
 		c.brokef("S13 %s: a Service moves back and forth", a)
 	}
 	c.checkShift(fmt.Sprint(a), after, c.Traffic.CanaryWeight)
-	if !c.routed() && c.replicas() > 0 && c.Revisions[a.To].Available == 0 {
+	if c.byPods() && c.replicas() > 0 && c.Revisions[a.To].Available == 0 {
 		c.brokef("S2 %s: it has no available pod", a)
+	}
+}
+
+// checkSwitch checks S10 for blue-green: the active Service moves when the
+// preview was measured and, where the strategy says so, a person agreed.
+func (c *Cluster) checkSwitch(a plan.Point) {
+	b := c.blueGreen()
+	if b == nil || !c.stableExists() || c.Rollout.Status.StableRS == c.Template || c.Services.Stable.Hash == "" ||
+		c.memory.skipped || c.memory.fast || c.Rollout.Status.PromoteFull {
+		return
+	}
+	if b.PrePromotionAnalysis != nil && !c.passedKind(v1alpha1.RolloutTypePrePromotion, c.Template) {
+		c.brokef("S10 %s: the preview was not measured", a)
+	}
+	if b.AutoPromotionEnabled != nil && !*b.AutoPromotionEnabled && !c.memory.agreed {
+		c.brokef("S10 %s: nobody agreed", a)
 	}
 }
 
@@ -113,7 +147,7 @@ func (c *Cluster) checkPoint(a plan.Point) {
 // or is the better of two evils: the stable side of an update that goes back,
 // or any side when the other has no pod at all.
 func (c *Cluster) checkShift(what string, services plan.Services, weight int32) {
-	if c.replicas() == 0 || !c.routed() {
+	if c.replicas() == 0 || c.byPods() {
 		return
 	}
 	for hash, r := range c.Revisions {
@@ -145,13 +179,17 @@ func (c *Cluster) lesserEvil(hash string, need int32, after plan.Services) bool 
 }
 
 func (c *Cluster) checkScale(a plan.Scale) {
-	if a.To < 0 || a.To > c.replicas() && a.To > a.From {
+	most := c.replicas()
+	if b := c.blueGreen(); b != nil {
+		most = max(most, ptr.Deref(b.PreviewReplicaCount, 0))
+	}
+	if a.To < 0 || a.To > most && a.To > a.From {
 		c.brokef("S4 %s: not between zero and spec.replicas", a)
 	}
 	if c.abortHolds() && a.Revision == c.Template && a.To > a.From {
 		c.brokef("S12 %s: the update is aborted", a)
 	}
-	if !c.routed() {
+	if c.byPods() {
 		c.checkBudget(a)
 		return
 	}
@@ -184,7 +222,7 @@ func (c *Cluster) checkBudget(a plan.Scale) {
 
 // budget is how many pods there may be above the replicas, and how many may be missing.
 func (c *Cluster) budget() (above, below int32) {
-	canary := c.Rollout.Spec.Strategy.Canary
+	canary := c.canary()
 	above, below = (c.replicas()+3)/4, c.replicas()/4
 	if canary.MaxSurge != nil {
 		above, below = canary.MaxSurge.IntVal, min(canary.MaxUnavailable.IntVal, c.replicas())
@@ -229,7 +267,7 @@ func (c *Cluster) checkStart(a plan.StartAnalysis) {
 		if run.Name == a.Name {
 			c.brokef("S14 %s: the name is taken", a)
 		}
-		if run.Kind == a.Kind && run.Step == a.Step && run.Hash == c.Template && run.Revision == c.Revisions[c.Template].Number && !run.Phase.Completed() && !run.Stopping {
+		if run.Kind == a.Kind && run.Step == a.Step && run.Hash == c.Template && run.StepHash == c.Steps && run.Revision == c.Revisions[c.Template].Number && !run.Phase.Completed() && !run.Stopping {
 			c.brokef("S14 %s: %s is still running", a, run.Name)
 		}
 	}
@@ -239,7 +277,7 @@ func (c *Cluster) checkStatus(st v1alpha1.RolloutStatus) {
 	old := c.Rollout.Status
 	same := old.CurrentPodHash == st.CurrentPodHash && old.CurrentStepHash == st.CurrentStepHash && old.CurrentPodHash != ""
 	if !same {
-		c.memory.skipped = false
+		c.memory.skipped, c.memory.agreed = false, false
 		c.memory.points = [2]int{}
 		return
 	}
@@ -263,7 +301,7 @@ func (c *Cluster) checkStep(st v1alpha1.RolloutStatus) {
 	if is > was+1 {
 		c.brokef("S9 the step went from %d to %d at once", was, is)
 	}
-	if is < was && !st.Abort && was <= int32(len(c.Rollout.Spec.Strategy.Canary.Steps)) {
+	if is < was && !st.Abort && was <= int32(len(c.canary().Steps)) {
 		c.brokef("S9 the step went back from %d to %d", was, is)
 	}
 }
@@ -274,14 +312,18 @@ func (c *Cluster) checkVerdicts() {
 	for _, run := range c.Analyses {
 		failed := run.Phase == v1alpha1.AnalysisPhaseFailed || run.Phase == v1alpha1.AnalysisPhaseError
 		past := run.Kind == v1alpha1.RolloutTypeStep && run.Step != ptr.Deref(old.CurrentStepIndex, 0) // a person promoted past it
-		if failed && !past && (names(old.Canary.CurrentStepAnalysisRunStatus, run) || names(old.Canary.CurrentBackgroundAnalysisRunStatus, run)) {
+		if failed && !past && recorded(old, run) {
 			c.brokef("S11 %s is %s and the update goes on", run.Name, run.Phase)
 		}
 	}
 }
 
-func names(st *v1alpha1.RolloutAnalysisRunStatus, run plan.Analysis) bool {
-	return st != nil && st.Name == run.Name
+// recorded reports whether a status names an AnalysisRun.
+func recorded(st v1alpha1.RolloutStatus, run plan.Analysis) bool {
+	return slices.ContainsFunc([]*v1alpha1.RolloutAnalysisRunStatus{
+		st.Canary.CurrentStepAnalysisRunStatus, st.Canary.CurrentBackgroundAnalysisRunStatus,
+		st.BlueGreen.PrePromotionAnalysisRunStatus, st.BlueGreen.PostPromotionAnalysisRunStatus,
+	}, func(named *v1alpha1.RolloutAnalysisRunStatus) bool { return named != nil && named.Name == run.Name })
 }
 
 func retried(old v1alpha1.RolloutStatus) bool {
@@ -301,17 +343,26 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 	}
 	routed := c.Services.Stable.Hash == st.StableRS && c.Traffic.CanaryWeight == 0
 	whole := c.Revisions[st.StableRS].Available >= c.replicas()
-	if c.routed() && !routed || !c.routed() && !whole && old.CurrentPodHash == st.CurrentPodHash {
+	if !c.byPods() && !routed || c.byPods() && !whole && old.CurrentPodHash == st.CurrentPodHash {
 		c.brokef("S6 %s became stable before its traffic was seen on it", st.StableRS)
 	}
-	if c.memory.skipped || old.PromoteFull {
+	if c.memory.skipped || c.memory.fast || old.PromoteFull {
 		return
 	}
-	for i, step := range c.Rollout.Spec.Strategy.Canary.Steps {
+	if b := c.blueGreen(); b != nil && b.PostPromotionAnalysis != nil && !c.passedKind(v1alpha1.RolloutTypePostPromotion, st.StableRS) {
+		c.brokef("S10 %s became stable without the analysis after the switch", st.StableRS)
+	}
+	for i, step := range c.canary().Steps {
 		if step.Analysis != nil && !c.passed(st.StableRS, int32(i)) {
 			c.brokef("S10 %s became stable without the analysis of step %d", st.StableRS, i)
 		}
 	}
+}
+
+func (c *Cluster) passedKind(kind, hash string) bool {
+	return slices.ContainsFunc(c.Analyses, func(run plan.Analysis) bool {
+		return run.Kind == kind && run.Hash == hash && run.Phase == v1alpha1.AnalysisPhaseSuccessful && !run.Stopping
+	})
 }
 
 func (c *Cluster) passed(hash string, step int32) bool {

@@ -15,6 +15,11 @@ import (
 // Deploy edits the pod template.
 func (c *Cluster) Deploy(template string) {
 	c.did("deploy " + template)
+	if template != c.Template {
+		again, stable := c.Revisions[template], c.Revisions[c.Rollout.Status.StableRS]
+		c.memory.fast = again.Replicas > 0 && !again.Deadline.IsZero() && again.Created.Before(stable.Created)
+		c.memory.agreed = false
+	}
 	c.Template = template
 	c.Rollout.Generation++
 }
@@ -24,8 +29,12 @@ func (c *Cluster) Promote() {
 	c.did("promote")
 	c.edit(false)
 	st := &c.Rollout.Status
+	c.memory.agreed = true
 	if len(st.PauseConditions) > 0 {
 		st.PauseConditions = nil
+		return
+	}
+	if c.blueGreen() != nil {
 		return
 	}
 	st.CurrentStepIndex = ptr.To(ptr.Deref(st.CurrentStepIndex, 0) + 1)
@@ -100,6 +109,9 @@ func (c *Cluster) LoseRevision(hash string) {
 
 // EditSteps changes the steps.
 func (c *Cluster) EditSteps(name string, steps []v1alpha1.CanaryStep) {
+	if c.blueGreen() != nil {
+		return
+	}
 	c.did("steps " + name)
 	c.Steps = name
 	c.Rollout.Spec.Strategy.Canary.Steps = steps

@@ -74,8 +74,10 @@ type Role string
 
 // Roles of Services.
 const (
-	StableRole Role = "stable"
-	CanaryRole Role = "canary"
+	StableRole  Role = "stable"
+	CanaryRole  Role = "canary"
+	ActiveRole  Role = "active"  // the stable one of blue-green
+	PreviewRole Role = "preview" // the canary one of blue-green
 )
 
 // Point makes a Service select a revision.

@@ -27,6 +27,15 @@ func (w world) backgroundRun() *Analysis {
 	return w.latest(v1alpha1.RolloutTypeBackground, 0)
 }
 
+// gatingRuns are the newest runs that the update waits for or may fail by.
+func (w world) gatingRuns() []*Analysis {
+	all := []*Analysis{w.stepRun(), w.backgroundRun()}
+	if w.blueGreen != nil {
+		all = append(all, w.latest(v1alpha1.RolloutTypePrePromotion, 0), w.latest(v1alpha1.RolloutTypePostPromotion, 0))
+	}
+	return slices.DeleteFunc(all, func(run *Analysis) bool { return run == nil })
+}
+
 // latest is the newest run of this attempt at the current revision.
 func (w world) latest(kind string, step int32) *Analysis {
 	if w.changed || w.retried {
@@ -83,7 +92,32 @@ func analyses(w world) []Action {
 	if w.backgroundDue() {
 		actions = append(actions, StartAnalysis{w.runName(v1alpha1.RolloutTypeBackground), v1alpha1.RolloutTypeBackground, 0, "it runs beside the steps"})
 	}
+	for _, kind := range w.promotionRunsDue() {
+		actions = append(actions, StartAnalysis{w.runName(kind), kind, 0, whyPromotionRun[kind]})
+	}
 	return actions
+}
+
+var whyPromotionRun = map[string]string{
+	v1alpha1.RolloutTypePrePromotion:  "the preview is whole",
+	v1alpha1.RolloutTypePostPromotion: "the active service has moved",
+}
+
+// promotionRunsDue are the analyses around the switch of a blue-green update
+// that should start now.
+func (w world) promotionRunsDue() []string {
+	if w.blueGreen == nil || w.full {
+		return nil
+	}
+	var due []string
+	if pre := w.latest(v1alpha1.RolloutTypePrePromotion, 0); w.blueGreen.PrePromotionAnalysis != nil && !w.switched() && w.previewWhole() && w.wantsRun(pre) {
+		due = append(due, v1alpha1.RolloutTypePrePromotion)
+	}
+	post := w.latest(v1alpha1.RolloutTypePostPromotion, 0)
+	if w.blueGreen.PostPromotionAnalysis != nil && w.switched() && w.capacity(w.Current) >= w.replicas && w.wantsRun(post) {
+		due = append(due, v1alpha1.RolloutTypePostPromotion)
+	}
+	return due
 }
 
 // analysing reports whether the update is at a point where analysis may run.
@@ -116,6 +150,10 @@ func (w world) gates(run Analysis) bool {
 		return !w.changed && run.Step == w.step
 	case v1alpha1.RolloutTypeBackground:
 		return !w.changed && w.canary.Analysis != nil
+	case v1alpha1.RolloutTypePrePromotion:
+		return !w.changed && w.blueGreen != nil && w.blueGreen.PrePromotionAnalysis != nil
+	case v1alpha1.RolloutTypePostPromotion:
+		return !w.changed && w.blueGreen != nil && w.blueGreen.PostPromotionAnalysis != nil
 	default:
 		return false
 	}
@@ -124,8 +162,13 @@ func (w world) gates(run Analysis) bool {
 // runName is `<rollout>-<hash>-<revision>[-<step>]`, with `.1`, `.2`, … when the name was used before.
 func (w world) runName(kind string) string {
 	name := fmt.Sprintf("%s-%s-%d", w.Rollout.Name, w.Current, w.current().Number)
-	if kind == v1alpha1.RolloutTypeStep {
+	switch kind {
+	case v1alpha1.RolloutTypeStep:
 		name = fmt.Sprintf("%s-%d", name, w.step)
+	case v1alpha1.RolloutTypePrePromotion:
+		name += "-pre"
+	case v1alpha1.RolloutTypePostPromotion:
+		name += "-post"
 	}
 	taken := func(name string) bool {
 		return slices.ContainsFunc(w.Analyses, func(run Analysis) bool { return run.Name == name })

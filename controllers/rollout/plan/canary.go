@@ -21,10 +21,14 @@ func wish(w world) target {
 }
 
 func strategy(w world) func(world) target {
-	if !w.routed() {
+	switch {
+	case w.blueGreen != nil:
+		return wishBlueGreen
+	case w.byPods():
 		return wishBasic
+	default:
+		return wishRouted
 	}
-	return wishRouted
 }
 
 // wishRouted is the canary with traffic routing: the stable revision is kept

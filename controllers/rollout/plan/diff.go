@@ -26,15 +26,23 @@ func diff(w world, safe target) []Action {
 func trafficMoves(w world, safe target) []Action {
 	var moves []Action
 	if safe.stable != w.Services.Stable.Hash {
-		moves = append(moves, Point{StableRole, w.canary.StableService, w.Services.Stable.Hash, safe.stable, whyStable(w)})
+		moves = append(moves, Point{w.role(StableRole, ActiveRole), w.canary.StableService, w.Services.Stable.Hash, safe.stable, whyStable(w)})
 	}
 	if w.routed() && (safe.weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync) {
 		moves = append(moves, Route{split(w, safe), whyRoute(w, safe)})
 	}
 	if safe.canary != w.Services.Canary.Hash {
-		moves = append(moves, Point{CanaryRole, w.canary.CanaryService, w.Services.Canary.Hash, safe.canary, whyCanary(w)})
+		moves = append(moves, Point{w.role(CanaryRole, PreviewRole), w.canary.CanaryService, w.Services.Canary.Hash, safe.canary, whyCanary(w)})
 	}
 	return moves
+}
+
+// role is what the strategy calls one of its two Services.
+func (w world) role(canary, blueGreen Role) Role {
+	if w.blueGreen != nil {
+		return blueGreen
+	}
+	return canary
 }
 
 func split(w world, safe target) trafficrouting.Split {
@@ -147,6 +155,8 @@ func grow(w world, safe target) []Action {
 		case !wanted || safe.hold:
 		case size > r.Replicas:
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
+		case w.fastRollback():
+			// The deadline tells that it served before; it stays until that is recorded.
 		case !r.Deadline.IsZero() && r.Replicas > 0 && size > 0 && !w.promoted():
 			actions = append(actions, Keep{r.Hash, "the revision is wanted again"})
 		}
@@ -158,7 +168,7 @@ func whySize(w world, hash string) string {
 	switch {
 	case hash != w.stable && hash != w.Current:
 		return "it is no longer used"
-	case w.abort.Decided && !w.routed():
+	case w.abort.Decided && w.byPods():
 		return "aborted"
 	case !w.rolling() || hash == w.stable && w.routed():
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)

@@ -14,8 +14,10 @@ func events(w world, st v1alpha1.RolloutStatus) []Event {
 	var list eventList
 	startEvents(&list, w, st)
 	stepEvents(&list, w, st)
-	runEvents(&list, w.old.Canary.CurrentStepAnalysisRunStatus, st.Canary.CurrentStepAnalysisRunStatus)
-	runEvents(&list, w.old.Canary.CurrentBackgroundAnalysisRunStatus, st.Canary.CurrentBackgroundAnalysisRunStatus)
+	was := runStatuses(w.old)
+	for i, is := range runStatuses(st) {
+		runEvents(&list, was[i], is)
+	}
 	weightEvents(&list, w, st)
 	pauseEvents(&list, w, st)
 	endEvents(&list, w, st)

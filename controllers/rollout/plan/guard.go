@@ -16,7 +16,7 @@ import "time"
 // the canary Service still selects the second one.
 func guard(w world, want target) target {
 	safe := want
-	if !w.routed() {
+	if w.byPods() {
 		safe.canary = safeCanaryService(w, want.canary)
 		safe.stable = safeStableService(w, want)
 		safe.sizes = withinBudget(w, want, safe)
@@ -127,7 +127,7 @@ func safeStableService(w world, want target) string {
 
 // podsFor is how many pods a revision needs to take over from the stable Service.
 func (w world) podsFor(hash string) int32 {
-	if !w.routed() {
+	if w.byPods() {
 		return min(w.floor(), w.Revisions[hash].Replicas)
 	}
 	return fullShare(w.replicas, w.total-w.Traffic.CanaryWeight+w.servedWeight(hash), w.total)
@@ -137,7 +137,7 @@ func (w world) podsFor(hash string) int32 {
 // Without routes the last pods of the old one make room for the last of the new
 // one, and they stay while the stable Service selects them.
 func (w world) podsToPromote() int32 {
-	if !w.routed() {
+	if w.byPods() {
 		return w.floor()
 	}
 	return w.replicas

@@ -26,7 +26,11 @@ func phase(w world, st v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) {
 		return v1alpha1.RolloutPhaseProgressing, "more replicas need to be updated"
 	case st.AvailableReplicas < st.UpdatedReplicas:
 		return v1alpha1.RolloutPhaseProgressing, "updated replicas are still becoming available"
-	case !w.routed() && st.Replicas > st.UpdatedReplicas:
+	case w.blueGreen != nil && st.BlueGreen.ActiveSelector != w.Current:
+		return v1alpha1.RolloutPhaseProgressing, "active service cutover pending"
+	case w.blueGreen != nil && st.StableRS != w.Current:
+		return v1alpha1.RolloutPhaseProgressing, "waiting for analysis to complete"
+	case w.byPods() && st.Replicas > st.UpdatedReplicas:
 		return v1alpha1.RolloutPhaseProgressing, "old replicas are pending termination"
 	case st.StableRS != w.Current:
 		return v1alpha1.RolloutPhaseProgressing, "waiting for all steps to complete"

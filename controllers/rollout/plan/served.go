@@ -15,7 +15,10 @@ func unserved(ro *v1alpha1.Rollout) *field.Error {
 	spec := field.NewPath("spec")
 	canary := ro.Spec.Strategy.Canary
 	if canary == nil {
-		return notYet(spec.Child("strategy", "blueGreen"), "use strategy.canary with trafficRouting.nginx")
+		if err := unservedSpec(ro, nil); err != nil {
+			return err
+		}
+		return unservedBlueGreen(ro.Spec.Strategy.BlueGreen, spec.Child("strategy", "blueGreen"))
 	}
 	for _, check := range []func(*v1alpha1.Rollout, *v1alpha1.CanaryStrategy) *field.Error{unservedSpec, unservedCanary, unservedRouting, unservedStep} {
 		if err := check(ro, canary); err != nil {
@@ -60,6 +63,26 @@ func unservedCanary(_ *v1alpha1.Rollout, c *v1alpha1.CanaryStrategy) *field.Erro
 	} {
 		if check.used {
 			return notYet(path.Child(check.name), remove)
+		}
+	}
+	return nil
+}
+
+func unservedBlueGreen(b *v1alpha1.BlueGreenStrategy, path *field.Path) *field.Error {
+	if b == nil {
+		return nil // validation reports it
+	}
+	for _, check := range []struct {
+		used bool
+		name string
+	}{
+		{b.AntiAffinity != nil, "antiAffinity"},
+		{b.PreviewMetadata != nil, "previewMetadata"},
+		{b.ActiveMetadata != nil, "activeMetadata"},
+		{b.ScaleDownDelayRevisionLimit != nil, "scaleDownDelayRevisionLimit"},
+	} {
+		if check.used {
+			return notYet(path.Child(check.name), "remove the field")
 		}
 	}
 	return nil

@@ -14,15 +14,15 @@ func status(w world) v1alpha1.RolloutStatus {
 	st := *w.old.DeepCopy()
 	st.ObservedGeneration = strconv.FormatInt(w.Rollout.Generation, 10)
 	st.CurrentPodHash, st.CurrentStepHash, st.CollisionCount = w.Current, w.StepHash, w.CollisionCount
-	st.Replicas, st.UpdatedReplicas, st.HPAReplicas = w.count.Replicas, w.count.Updated, w.count.Replicas
+	st.Replicas, st.UpdatedReplicas, st.HPAReplicas = w.count.Replicas, w.count.Updated, w.count.Scaled
 	st.ReadyReplicas, st.AvailableReplicas = w.count.Ready, w.count.Available
-	st.Selector = metav1.FormatLabelSelector(w.Rollout.Spec.Selector)
+	st.Selector = w.selector()
 	st.StableRS = nextStable(w)
 	st.CurrentStepIndex = nextStep(w)
 	st.PauseConditions, st.ControllerPause = pauses(w, valueOr(st.CurrentStepIndex, 0))
 	st.PromoteFull = w.full && st.StableRS != w.Current
 	st.Abort, st.AbortedAt = w.abort.Decided, abortedAt(w)
-	st.Canary = canaryStatus(w)
+	st.Canary, st.BlueGreen = canaryStatus(w), blueGreenStatus(w)
 	st.Duration = duration(w, st)
 	st.Conditions = conditions(w, st)
 	st.Phase, st.Message = phase(w, st)
@@ -134,6 +134,8 @@ func completion(w world, st v1alpha1.RolloutStatus) v1alpha1.CompletionStatus {
 		return v1alpha1.CompletionAborted
 	case st.StableRS != w.Current:
 		return ""
+	case w.full && w.rolling() && w.older():
+		return v1alpha1.CompletionFastRolledBack
 	case w.full:
 		return v1alpha1.CompletionFastPromoted
 	case !w.initial() && !w.rolling() && w.changed && w.old.CurrentPodHash != w.Current:

@@ -30,7 +30,7 @@ func (w world) weightReached(weight int32) bool {
 	if w.replicas == 0 {
 		return true
 	}
-	if !w.routed() {
+	if w.byPods() {
 		return w.pairReached()
 	}
 	size := share(w.replicas, weight, w.total)
@@ -95,6 +95,13 @@ func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark boo
 		return nil, false
 	}
 	now := metav1.NewTime(w.Now)
+	if w.waitsToSwitch() {
+		began := w.paused(v1alpha1.PauseReasonBlueGreenPause)
+		if began == nil {
+			began = &v1alpha1.PauseCondition{Reason: v1alpha1.PauseReasonBlueGreenPause, StartTime: now}
+		}
+		conditions, mark = append(conditions, *began), true
+	}
 	if next < int32(len(w.canary.Steps)) && w.canary.Steps[next].Pause != nil {
 		began := w.paused(v1alpha1.PauseReasonCanaryPauseStep)
 		if began == nil || next != w.step || w.retried {
@@ -109,8 +116,9 @@ func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark boo
 		}
 		conditions, mark = append(conditions, *began), true
 	}
-	// The mark outlives the pause until the analysis that replaces the inconclusive one is seen.
-	return conditions, mark || w.resumed() && w.undecided()
+	// The mark outlives the pause until what a person resumed for is seen: the
+	// analysis that replaces the inconclusive one, or the preview that is whole again.
+	return conditions, mark || w.resumed() && (w.undecided() || w.approvalPends())
 }
 
 // inconclusive reports whether an analysis ended without a verdict and no person has looked at it yet.
@@ -118,7 +126,7 @@ func (w world) inconclusive() bool { return w.undecided() && !w.resumed() }
 
 // undecided reports whether the newest run of the step or beside the steps ended without a verdict.
 func (w world) undecided() bool {
-	return isInconclusive(w.stepRun()) || isInconclusive(w.backgroundRun())
+	return slices.ContainsFunc(w.gatingRuns(), isInconclusive)
 }
 
 func isInconclusive(run *Analysis) bool {
@@ -127,6 +135,9 @@ func isInconclusive(run *Analysis) bool {
 
 // pauseEnds is when a timed pause is over; zero when none is under way.
 func pauseEnds(w world, st v1alpha1.RolloutStatus) time.Time {
+	if began := pauseOf(st, v1alpha1.PauseReasonBlueGreenPause); began != nil && w.blueGreen != nil && !w.pausedByUser() {
+		return w.blueGreenPauseEnds(began)
+	}
 	began := pauseOf(st, v1alpha1.PauseReasonCanaryPauseStep)
 	if began == nil || st.CurrentStepIndex == nil || w.pausedByUser() {
 		return time.Time{}

@@ -76,12 +76,20 @@ func (w world) explains(run Analysis) bool {
 
 // recorded reports whether the status names the AnalysisRun.
 func (w world) recorded(name string) bool {
-	for _, st := range []*v1alpha1.RolloutAnalysisRunStatus{w.old.Canary.CurrentStepAnalysisRunStatus, w.old.Canary.CurrentBackgroundAnalysisRunStatus} {
+	for _, st := range runStatuses(w.old) {
 		if st != nil && st.Name == name {
 			return true
 		}
 	}
 	return false
+}
+
+// runStatuses are what a status says of the AnalysisRuns under way; nil where it says nothing.
+func runStatuses(st v1alpha1.RolloutStatus) []*v1alpha1.RolloutAnalysisRunStatus {
+	return []*v1alpha1.RolloutAnalysisRunStatus{
+		st.Canary.CurrentStepAnalysisRunStatus, st.Canary.CurrentBackgroundAnalysisRunStatus,
+		st.BlueGreen.PrePromotionAnalysisRunStatus, st.BlueGreen.PostPromotionAnalysisRunStatus,
+	}
 }
 
 // nextRetirement is the earliest time at which a revision may lose its pods.

@@ -49,7 +49,7 @@ func Codes() []v1alpha1.WhyCode {
 // applies is the answer. Nothing in it ticks: times are absolute.
 func why(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	for _, rule := range []func(world, v1alpha1.RolloutStatus) *v1alpha1.Why{
-		whyAborted, whyDeadline, whyCanaryDown, whyPaused, whyPods, whyPromoting, whyStep,
+		whyAborted, whyDeadline, whyCanaryDown, whyPaused, whyPods, whyMeasured, whyPromoting, whyStep,
 	} {
 		if reason := rule(w, st); reason != nil {
 			return reason
@@ -70,7 +70,7 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 			Next: &v1alpha1.WhyNext{Event: "the rest of the traffic returns as pods of the stable revision become available"},
 		}
 	}
-	if pods := w.current().Replicas; !w.routed() && pods > 0 {
+	if pods := w.current().Replicas; w.byPods() && pods > 0 {
 		return &v1alpha1.Why{
 			Code: WhyReturningTraffic,
 			Message: fmt.Sprintf("The update to revision %d is aborted and %d of its pods are left: the stable revision has %d of %d pods available.",
@@ -92,7 +92,10 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 
 // verdict is what an analysis said, without the words that the served API puts before it.
 func verdict(reason string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(reason, stepFailed), backgroundFailed)
+	for _, prefix := range failurePrefix {
+		reason = strings.TrimPrefix(reason, prefix)
+	}
+	return reason
 }
 
 func whyDeadline(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
@@ -134,6 +137,8 @@ func whyPaused(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		return &v1alpha1.Why{Code: WhyPausedByUser, Message: "spec.paused is true: nothing changes but the traffic of an abort.", Unblock: fmt.Sprintf("kubectl rollouts promote %s, or set spec.paused to false", name)}
 	case pauseOf(st, v1alpha1.PauseReasonInconclusiveAnalysis) != nil:
 		return &v1alpha1.Why{Code: WhyInconclusive, Message: "An analysis ended without a verdict" + inconclusiveDetail(w) + ".", Unblock: fmt.Sprintf(unblockPromoteOrAbort, name)}
+	case pauseOf(st, v1alpha1.PauseReasonBlueGreenPause) != nil:
+		return whyPreview(w, st)
 	case pauseOf(st, v1alpha1.PauseReasonCanaryPauseStep) == nil:
 		return nil
 	}
@@ -148,8 +153,40 @@ func whyPaused(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	return &v1alpha1.Why{Code: WhyPausedByStep, Message: w.stepTitle(step) + " is a pause without a duration: it waits for a person.", Unblock: fmt.Sprintf(unblockPromoteOrAbort, name)}
 }
 
+// whyPreview tells of a blue-green update that is ready to switch.
+func whyPreview(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
+	message := fmt.Sprintf("Revision %d is ready for the switch of the active Service", w.current().Number)
+	if ends := pauseEnds(w, st); !ends.IsZero() {
+		return &v1alpha1.Why{
+			Code: WhyPausedForTime, Message: message + ", after autoPromotionSeconds.",
+			Next:    &v1alpha1.WhyNext{At: new(metav1.NewTime(ends)), Event: "the active Service is switched"},
+			Unblock: fmt.Sprintf("kubectl rollouts promote %s to go on now", w.named()),
+		}
+	}
+	return &v1alpha1.Why{
+		Code: WhyPausedByStep, Message: message + "; autoPromotionEnabled is false, so it waits for a person.",
+		Unblock: fmt.Sprintf(unblockPromoteOrAbort, w.named()),
+	}
+}
+
+// whyMeasured tells of the analyses around the switch.
+func whyMeasured(w world, _ v1alpha1.RolloutStatus) *v1alpha1.Why {
+	run := w.measuring()
+	if run == nil || !w.rolling() {
+		return nil
+	}
+	next := "the active Service is switched"
+	if run.Kind == v1alpha1.RolloutTypePostPromotion {
+		next = "the revision becomes stable"
+	}
+	return &v1alpha1.Why{
+		Code: WhyAnalysing, Message: fmt.Sprintf("The update waits for AnalysisRun %s.", run.Name),
+		Next: &v1alpha1.WhyNext{Event: next + " if it succeeds, the update is rolled back if it fails"},
+	}
+}
+
 func inconclusiveDetail(w world) string {
-	for _, run := range []*Analysis{w.stepRun(), w.backgroundRun()} {
+	for _, run := range w.gatingRuns() {
 		if isInconclusive(run) && run.Message != "" {
 			return ": " + run.Message
 		}

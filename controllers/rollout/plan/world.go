@@ -10,7 +10,10 @@ import (
 type world struct {
 	Snapshot
 
-	canary   v1alpha1.CanaryStrategy
+	// canary is the strategy; a blue-green one in the words of a canary.
+	canary v1alpha1.CanaryStrategy
+	// blueGreen is the strategy when it is that one; nil otherwise.
+	blueGreen *v1alpha1.BlueGreenStrategy
 	old      v1alpha1.RolloutStatus // what was reported last
 	replicas int32
 	total    int32 // what all weights sum to
@@ -33,34 +36,36 @@ type abort struct {
 	Reason string
 }
 
-// How the served API begins the reason of an abort by an analysis.
-const (
-	stepFailed       = "Step-based analysis phase error/failed: "
-	backgroundFailed = "Background analysis phase error/failed: "
-)
+// failurePrefix is how the served API begins the reason of an abort by an analysis.
+var failurePrefix = map[string]string{
+	v1alpha1.RolloutTypeStep:          "Step-based analysis phase error/failed: ",
+	v1alpha1.RolloutTypeBackground:    "Background analysis phase error/failed: ",
+	v1alpha1.RolloutTypePrePromotion:  "",
+	v1alpha1.RolloutTypePostPromotion: "",
+}
 
-// counts are the pods of all revisions.
+// counts are the pods of all revisions. Scaled is what an autoscaler sees.
 type counts struct {
-	Replicas, Updated, Ready, Available int32
+	Replicas, Updated, Ready, Available, Scaled int32
 }
 
 // read names the roles in a snapshot.
 func read(s Snapshot) world {
 	w := world{Snapshot: s, old: s.Rollout.Status, replicas: valueOr(s.Rollout.Spec.Replicas, 1), total: 100}
-	if c := s.Rollout.Spec.Strategy.Canary; c != nil {
-		w.canary = *c
-		if c.TrafficRouting != nil {
-			w.total = valueOr(c.TrafficRouting.MaxTrafficWeight, w.total)
-		}
+	switch strategy := s.Rollout.Spec.Strategy; {
+	case strategy.Canary != nil:
+		w.canary, w.total = *strategy.Canary, strategy.Canary.MaxTrafficWeight()
+	case strategy.BlueGreen != nil:
+		w.canary, w.blueGreen = asCanary(strategy.BlueGreen), strategy.BlueGreen
 	}
 	if w.Invalid == nil {
 		w.Invalid = unserved(s.Rollout)
 	}
-	w.count = countPods(s)
+	w.count = countPods(w)
 	w.changed = s.Current != w.old.CurrentPodHash || s.StepHash != w.old.CurrentStepHash
 	w.stable = knownStable(s)
 	w.retried = !w.changed && !w.old.Abort && progressReason(w.old) == ReasonAborted
-	w.full = w.old.PromoteFull && !w.changed
+	w.full = w.old.PromoteFull && !w.changed || w.fastRollback()
 	w.step = startStep(w)
 	w.abort = decideAbort(w)
 	return w
@@ -82,14 +87,17 @@ func knownStable(s Snapshot) string {
 	return ""
 }
 
-func countPods(s Snapshot) counts {
+func countPods(w world) counts {
 	var c counts
-	for _, r := range s.Revisions {
+	for _, r := range w.Revisions {
 		c.Replicas += r.Pods
 		c.Ready += r.Ready
 		c.Available += r.Available
 	}
-	c.Updated = s.Revisions[s.Current].Pods
+	c.Updated, c.Scaled = w.current().Pods, c.Replicas
+	if active, ok := w.active(); ok {
+		c.Ready, c.Available, c.Scaled = active.Ready, active.Available, active.Pods
+	}
 	return c
 }
 
@@ -116,11 +124,10 @@ func decideAbort(w world) abort {
 	if w.old.Abort {
 		return abort{Decided: true, Reason: recordedAbortReason(w.old)}
 	}
-	if run := w.stepRun(); run != nil && failed(run.Phase) {
-		return abort{Decided: true, Reason: stepFailed + run.Message}
-	}
-	if run := w.backgroundRun(); run != nil && failed(run.Phase) {
-		return abort{Decided: true, Reason: backgroundFailed + run.Message}
+	for _, run := range w.gatingRuns() {
+		if failed(run.Phase) {
+			return abort{Decided: true, Reason: failurePrefix[run.Kind] + run.Message}
+		}
 	}
 	if w.Rollout.Spec.ProgressDeadlineAbort && w.deadlineExceeded() {
 		return abort{Decided: true, Reason: w.deadlineMessage()}
@@ -198,9 +205,10 @@ func (w world) servedWeight(hash string) (weight int32) {
 	return weight
 }
 
-// selected reports whether a Service selects the revision, with or without weight.
+// selected reports whether a Service selects the revision, with or without
+// weight. What a preview Service selects is not in use.
 func (w world) selected(hash string) bool {
-	return w.Services.Canary.Hash == hash || w.Services.Stable.Hash == hash
+	return w.Services.Canary.Hash == hash && w.blueGreen == nil || w.Services.Stable.Hash == hash
 }
 
 // pausedByUser reports whether the spec asks to stop where it is.
@@ -211,8 +219,11 @@ func (w world) routeAgrees() bool {
 	return w.Traffic.Exists && w.Traffic.InSync && valueOr(w.Traffic.Verified, true)
 }
 
-// routed reports whether routes split the traffic; otherwise the numbers of pods do.
-func (w world) routed() bool { return w.canary.TrafficRouting != nil }
+// routed reports whether routes split the traffic.
+func (w world) routed() bool { return w.canary.TrafficRouting != nil && w.blueGreen == nil }
+
+// byPods reports whether the numbers of pods split the traffic.
+func (w world) byPods() bool { return w.canary.TrafficRouting == nil }
 
 // promoted reports whether all traffic was seen on the current revision, by way
 // of the stable Service, or, without routes, by pods enough for all of it.
@@ -220,6 +231,8 @@ func (w world) promoted() bool {
 	switch {
 	case !w.rolling() || w.abort.Decided || !w.stepsDone():
 		return false
+	case w.blueGreen != nil:
+		return w.switched() && w.postPromotionPassed()
 	case w.routed():
 		return w.Services.Stable.Hash == w.Current && w.Traffic.CanaryWeight == 0 && w.routeAgrees()
 	default:
