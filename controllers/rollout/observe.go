@@ -93,21 +93,45 @@ func (r *Reconciler) observeAnalyses(ctx context.Context, seen *observed) error 
 }
 
 func (r *Reconciler) observeServices(ctx context.Context, seen *observed) error {
-	canary := seen.Rollout.Spec.Strategy.Canary
-	if canary == nil {
-		return nil
-	}
-	path := field.NewPath("spec", "strategy", "canary")
-	stable, err := r.selected(ctx, seen, canary.StableService, path.Child("stableService"))
+	names := servicesOf(seen.Rollout)
+	stable, err := r.selected(ctx, seen, names[0].name, names[0].path)
 	if err != nil {
 		return err
 	}
-	tried, err := r.selected(ctx, seen, canary.CanaryService, path.Child("canaryService"))
+	tried, err := r.selected(ctx, seen, names[1].name, names[1].path)
 	if err != nil {
 		return err
 	}
 	seen.Services = plan.Services{Stable: stable, Canary: tried}
 	return nil
+}
+
+// namedService is a Service as the spec names it; its name may be empty.
+type namedService struct {
+	name string
+	path *field.Path
+}
+
+// servicesOf are the two Services of a strategy: the one that serves the stable
+// revision, and the one that shows the current one.
+func servicesOf(ro *v1alpha1.Rollout) [2]namedService {
+	path := field.NewPath("spec", "strategy")
+	switch strategy := ro.Spec.Strategy; {
+	case strategy.Canary != nil:
+		path = path.Child("canary")
+		return [2]namedService{
+			{strategy.Canary.StableService, path.Child("stableService")},
+			{strategy.Canary.CanaryService, path.Child("canaryService")},
+		}
+	case strategy.BlueGreen != nil:
+		path = path.Child("blueGreen")
+		return [2]namedService{
+			{strategy.BlueGreen.ActiveService, path.Child("activeService")},
+			{strategy.BlueGreen.PreviewService, path.Child("previewService")},
+		}
+	default:
+		return [2]namedService{}
+	}
 }
 
 func (r *Reconciler) selected(ctx context.Context, seen *observed, name string, path *field.Path) (plan.Selected, error) {

@@ -18,24 +18,45 @@ import (
 // checkTemplates reports analysis templates that are missing or do not fit
 // together before the update needs them.
 func (r *Reconciler) checkTemplates(ctx context.Context, seen *observed) error {
-	canary := seen.Rollout.Spec.Strategy.Canary
-	if canary == nil {
-		return nil
-	}
-	path := field.NewPath("spec", "strategy", "canary")
-	if canary.Analysis != nil {
-		if err := r.checkAnalysis(ctx, seen, &canary.Analysis.RolloutAnalysis, path.Child("analysis", "templates")); err != nil {
+	for _, named := range analysesOf(seen.Rollout) {
+		if err := r.checkAnalysis(ctx, seen, named.analysis, named.path.Child("templates")); err != nil {
 			return err
 		}
 	}
-	for i := range canary.Steps {
-		if step := canary.Steps[i].Analysis; step != nil {
-			if err := r.checkAnalysis(ctx, seen, step, path.Child("steps").Index(i).Child("analysis", "templates")); err != nil {
-				return err
-			}
+	return nil
+}
+
+// namedAnalysis is an analysis as the spec names it, and what starts it.
+type namedAnalysis struct {
+	analysis *v1alpha1.RolloutAnalysis
+	path     *field.Path
+	kind     string
+	step     int32
+}
+
+// analysesOf are all analyses of a strategy.
+func analysesOf(ro *v1alpha1.Rollout) []namedAnalysis {
+	var all []namedAnalysis
+	add := func(analysis *v1alpha1.RolloutAnalysis, path *field.Path, kind string, step int) {
+		if analysis != nil {
+			all = append(all, namedAnalysis{analysis, path, kind, int32(step)})
 		}
 	}
-	return nil
+	if canary := ro.Spec.Strategy.Canary; canary != nil {
+		path := field.NewPath("spec", "strategy", "canary")
+		if canary.Analysis != nil {
+			add(&canary.Analysis.RolloutAnalysis, path.Child("analysis"), v1alpha1.RolloutTypeBackground, 0)
+		}
+		for i := range canary.Steps {
+			add(canary.Steps[i].Analysis, path.Child("steps").Index(i).Child("analysis"), v1alpha1.RolloutTypeStep, i)
+		}
+	}
+	if blueGreen := ro.Spec.Strategy.BlueGreen; blueGreen != nil {
+		path := field.NewPath("spec", "strategy", "blueGreen")
+		add(blueGreen.PrePromotionAnalysis, path.Child("prePromotionAnalysis"), v1alpha1.RolloutTypePrePromotion, 0)
+		add(blueGreen.PostPromotionAnalysis, path.Child("postPromotionAnalysis"), v1alpha1.RolloutTypePostPromotion, 0)
+	}
+	return all
 }
 
 func (r *Reconciler) checkAnalysis(ctx context.Context, seen *observed, a *v1alpha1.RolloutAnalysis, path *field.Path) error {
@@ -116,9 +137,10 @@ func (r *Reconciler) template(ctx context.Context, namespace string, ref v1alpha
 
 // analysisOf is the part of the spec that an AnalysisRun is started for.
 func analysisOf(ro *v1alpha1.Rollout, start plan.StartAnalysis) *v1alpha1.RolloutAnalysis {
-	canary := ro.Spec.Strategy.Canary
-	if start.Kind == v1alpha1.RolloutTypeStep {
-		return canary.Steps[start.Step].Analysis
+	for _, named := range analysesOf(ro) {
+		if named.kind == start.Kind && named.step == start.Step {
+			return named.analysis
+		}
 	}
-	return &canary.Analysis.RolloutAnalysis
+	return &v1alpha1.RolloutAnalysis{} // the planner asks for none that the spec does not name
 }

@@ -111,32 +111,24 @@ func ofRollout(names func(*v1alpha1.Rollout) []string) client.IndexerFunc {
 }
 
 func namedServices(ro *v1alpha1.Rollout) []string {
-	if canary := ro.Spec.Strategy.Canary; canary != nil {
-		return []string{canary.StableService, canary.CanaryService}
+	var names []string
+	for _, service := range servicesOf(ro) {
+		if service.name != "" {
+			names = append(names, service.name)
+		}
 	}
-	return nil
+	return names
 }
 
 // namedTemplates are the templates a Rollout names itself; what those name is found when they change.
 func namedTemplates(cluster bool) func(*v1alpha1.Rollout) []string {
 	return func(ro *v1alpha1.Rollout) []string {
-		canary := ro.Spec.Strategy.Canary
-		if canary == nil {
-			return nil
-		}
-		var refs []v1alpha1.AnalysisTemplateRef
-		if canary.Analysis != nil {
-			refs = append(refs, canary.Analysis.Templates...)
-		}
-		for _, step := range canary.Steps {
-			if step.Analysis != nil {
-				refs = append(refs, step.Analysis.Templates...)
-			}
-		}
 		var names []string
-		for _, ref := range refs {
-			if ref.ClusterScope == cluster {
-				names = append(names, ref.TemplateName)
+		for _, named := range analysesOf(ro) {
+			for _, ref := range named.analysis.Templates {
+				if ref.ClusterScope == cluster {
+					names = append(names, ref.TemplateName)
+				}
 			}
 		}
 		return names

@@ -57,6 +57,10 @@ func whyStable(w world) string {
 	switch {
 	case w.abort.Decided:
 		return "aborted: the stable revision takes over"
+	case w.rolling() && w.blueGreen != nil && w.full:
+		return "promoted in full"
+	case w.rolling() && w.blueGreen != nil:
+		return "the new revision is whole and approved"
 	case w.rolling() && w.stepsDone():
 		return "all steps are done"
 	default:
@@ -171,6 +175,10 @@ func whySize(w world, hash string) string {
 	case w.abort.Decided && w.byPods():
 		return "aborted"
 	case !w.rolling() || hash == w.stable && w.routed():
+		return fmt.Sprintf("spec.replicas is %d", w.replicas)
+	case w.blueGreen != nil && w.previewSize() != w.replicas && !w.switched():
+		return fmt.Sprintf("previewReplicaCount is %d", w.previewSize())
+	case w.blueGreen != nil:
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)
 	case w.stepsDone():
 		return "all steps are done"

@@ -203,6 +203,8 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 	for _, option := range options {
 		key, value, _ := strings.Cut(option, "=")
 		switch key {
+		case "blueGreen":
+			ro.Spec.Strategy = v1alpha1.RolloutStrategy{BlueGreen: s.blueGreen(value)}
 		case "basic": // no routes; with Services only if the value says so
 			canary.TrafficRouting = nil
 			if value == "" {
@@ -235,6 +237,32 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 		}
 	}
 	return ro
+}
+
+// blueGreen reads `pre,post,manual,after:30,preview:1,delay:5`, any of them.
+func (s *story) blueGreen(text string) *v1alpha1.BlueGreenStrategy {
+	b := &v1alpha1.BlueGreenStrategy{ActiveService: "active", PreviewService: "preview"}
+	measured := &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}
+	for _, option := range strings.Split(text, ",") {
+		switch key, value, _ := strings.Cut(option, ":"); key {
+		case "":
+		case "pre":
+			b.PrePromotionAnalysis = measured
+		case "post":
+			b.PostPromotionAnalysis = measured
+		case "manual":
+			b.AutoPromotionEnabled = ptr.To(false)
+		case "after":
+			b.AutoPromotionSeconds = s.number(value)
+		case "preview":
+			b.PreviewReplicaCount = ptr.To(s.number(value))
+		case "delay":
+			b.ScaleDownDelaySeconds = ptr.To(s.number(value))
+		default:
+			s.t.Fatalf("unknown option %q", option)
+		}
+	}
+	return b
 }
 
 func (s *story) steps(text string) []v1alpha1.CanaryStep {
