@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +25,9 @@ func RandomRollout(rng *rand.Rand) *v1alpha1.Rollout {
 	}
 	ro.Spec.RevisionHistoryLimit = ptr.To(int32(rng.IntN(4)))
 	ro.Spec.ProgressDeadlineAbort = rng.IntN(3) == 0
+	if rng.IntN(5) == 0 {
+		ro.Spec.RollbackWindow = &v1alpha1.RollbackWindowSpec{Revisions: int32(1 + rng.IntN(3))}
+	}
 	if rng.IntN(8) > 0 {
 		ro.Spec.Replicas = ptr.To(int32(rng.IntN(11)))
 	}
@@ -75,6 +79,20 @@ func randomCanary(rng *rand.Rand) *v1alpha1.CanaryStrategy {
 		withoutRoutes(rng, canary)
 	}
 	canary.Steps = RandomSteps(rng, total)
+	if canary.TrafficRouting == nil {
+		canary.Steps = slices.DeleteFunc(canary.Steps, func(s v1alpha1.CanaryStep) bool { return s.SetCanaryScale != nil }) // it needs routes
+	} else if rng.IntN(4) == 0 {
+		canary.MinPodsPerReplicaSet = ptr.To(int32(1 + rng.IntN(3)))
+	}
+	switch rng.IntN(8) {
+	case 0:
+		canary.ReplicaProgressThreshold = &v1alpha1.ReplicaProgressThreshold{Type: v1alpha1.ProgressTypePercentage, Value: int32(50 + rng.IntN(51))}
+	case 1:
+		canary.ReplicaProgressThreshold = &v1alpha1.ReplicaProgressThreshold{Type: v1alpha1.ProgressTypePods, Value: int32(1 + rng.IntN(5))}
+	}
+	if rng.IntN(4) == 0 {
+		canary.ScaleDownDelayRevisionLimit = ptr.To(int32(rng.IntN(3)))
+	}
 	if rng.IntN(3) == 0 {
 		canary.Analysis = &v1alpha1.RolloutAnalysisBackground{StartingStep: ptr.To(int32(rng.IntN(3)))}
 	}
@@ -103,7 +121,9 @@ func withoutRoutes(rng *rand.Rand, canary *v1alpha1.CanaryStrategy) {
 func RandomSteps(rng *rand.Rand, total int32) []v1alpha1.CanaryStep {
 	steps := make([]v1alpha1.CanaryStep, rng.IntN(7))
 	for i := range steps {
-		switch rng.IntN(5) {
+		switch rng.IntN(6) {
+		case 5:
+			steps[i].SetCanaryScale = RandomScale(rng)
 		case 0:
 			steps[i].Pause = &v1alpha1.RolloutPause{}
 		case 1:
@@ -115,6 +135,19 @@ func RandomSteps(rng *rand.Rand, total int32) []v1alpha1.CanaryStep {
 		}
 	}
 	return steps
+}
+
+// RandomScale is one of the forms of setCanaryScale.
+func RandomScale(rng *rand.Rand) *v1alpha1.SetCanaryScale {
+	switch n := int32(rng.IntN(6)); rng.IntN(3) {
+	case 0:
+		return &v1alpha1.SetCanaryScale{Replicas: &n}
+	case 1:
+		n *= 20
+		return &v1alpha1.SetCanaryScale{Weight: &n}
+	default:
+		return &v1alpha1.SetCanaryScale{MatchTrafficWeight: true}
+	}
 }
 
 // History plays one random history: deploys, aborts, retries, promotions,
@@ -214,10 +247,16 @@ func (h *History) personActs() {
 func (h *History) editSteps() {
 	name, next := h.formerSteps, h.former
 	if name == "" || h.rng.IntN(3) > 0 {
-		name, next = fmt.Sprintf("steps-at-%d", len(h.Log)), RandomSteps(h.rng, h.maxWeight())
+		name, next = fmt.Sprintf("steps-at-%d", len(h.Log)), h.randomSteps()
 	}
 	h.formerSteps, h.former = h.Steps, h.canary().Steps
 	h.EditSteps(name, next)
+}
+
+// randomSteps are steps that the Rollout may have.
+func (h *History) randomSteps() []v1alpha1.CanaryStep {
+	steps := RandomSteps(h.rng, h.maxWeight())
+	return slices.DeleteFunc(steps, func(s v1alpha1.CanaryStep) bool { return h.byPods() && s.SetCanaryScale != nil })
 }
 
 // accident is a person or a tool that deletes what the controller needs.

@@ -132,7 +132,7 @@ func (c *Cluster) checkPoint(a plan.Point) {
 func (c *Cluster) checkSwitch(a plan.Point) {
 	b := c.blueGreen()
 	if b == nil || !c.stableExists() || c.Rollout.Status.StableRS == c.Template || c.Services.Stable.Hash == "" ||
-		c.memory.skipped || c.memory.fast || c.Rollout.Status.PromoteFull {
+		c.memory.skipped || c.memory.fast || c.Rollout.Status.PromoteFull || c.inWindow() {
 		return
 	}
 	if b.PrePromotionAnalysis != nil && !c.passedKind(v1alpha1.RolloutTypePrePromotion, c.Template) {
@@ -159,10 +159,23 @@ func (c *Cluster) checkShift(what string, services plan.Services, weight int32) 
 			c.brokef("S2 %s: %s gets %d and has no available pod", what, hash, is)
 		}
 		need := c.replicas() * is / c.maxWeight()
+		if hash == c.Template && c.scaledByHand() {
+			need = 1
+		}
 		if r.Available < need && !c.lesserEvil(hash, need, services) {
 			c.brokef("S5 %s: %s gets %d and has %d of %d pods", what, hash, is, r.Available, need)
 		}
 	}
+}
+
+// scaledByHand reports whether the user said how many pods of the current
+// revision are enough, whatever its weight.
+func (c *Cluster) scaledByHand() bool {
+	if c.canary().ReplicaProgressThreshold != nil {
+		return true
+	}
+	index := min(int(ptr.Deref(c.Rollout.Status.CurrentStepIndex, 0))+1, len(c.canary().Steps))
+	return slices.ContainsFunc(c.canary().Steps[:index], func(s v1alpha1.CanaryStep) bool { return s.SetCanaryScale != nil })
 }
 
 // lesserEvil reports whether a revision short of pods may get more all the same:
@@ -182,6 +195,9 @@ func (c *Cluster) checkScale(a plan.Scale) {
 	most := c.replicas()
 	if b := c.blueGreen(); b != nil {
 		most = max(most, ptr.Deref(b.PreviewReplicaCount, 0))
+	}
+	if a.Revision == c.Template && c.scaledByHand() {
+		most = max(most, a.To) // setCanaryScale is not bounded
 	}
 	if a.To < 0 || a.To > most && a.To > a.From {
 		c.brokef("S4 %s: not between zero and spec.replicas", a)
@@ -236,7 +252,7 @@ func (c *Cluster) budget() (above, below int32) {
 func (c *Cluster) checkShrink(a plan.Scale) {
 	weight := c.serves(a.Revision, c.Services, c.Traffic.CanaryWeight)
 	switch need := c.replicas() * weight / c.maxWeight(); {
-	case a.To < need:
+	case a.To < need && (a.Revision != c.Template || !c.scaledByHand()):
 		c.brokef("S6 %s: it gets %d and needs %d pods", a, weight, need)
 	case weight > 0 && a.To == 0 && c.replicas() > 0:
 		c.brokef("S2 %s: it gets %d", a, weight)
@@ -295,7 +311,7 @@ func (c *Cluster) checkStatus(st v1alpha1.RolloutStatus) {
 func (c *Cluster) checkStep(st v1alpha1.RolloutStatus) {
 	old := c.Rollout.Status
 	was, is := ptr.Deref(old.CurrentStepIndex, 0), ptr.Deref(st.CurrentStepIndex, 0)
-	if st.StableRS == st.CurrentPodHash || old.PromoteFull || retried(old) {
+	if st.StableRS == st.CurrentPodHash || old.PromoteFull || retried(old) || c.inWindow() {
 		return
 	}
 	if is > was+1 {
@@ -304,6 +320,23 @@ func (c *Cluster) checkStep(st v1alpha1.RolloutStatus) {
 	if is < was && !st.Abort && was <= int32(len(c.canary().Steps)) {
 		c.brokef("S9 the step went back from %d to %d", was, is)
 	}
+}
+
+// inWindow reports whether the rollback window lets the update skip its gates.
+func (c *Cluster) inWindow() bool {
+	window := c.Rollout.Spec.RollbackWindow
+	current, exists := c.Revisions[c.Template]
+	stable := c.Revisions[c.Rollout.Status.StableRS]
+	if window == nil || !exists || !current.Created.Before(stable.Created) {
+		return false
+	}
+	var between int32
+	for _, r := range c.Revisions {
+		if r.Created.After(current.Created) && r.Created.Before(stable.Created) {
+			between++
+		}
+	}
+	return between < window.Revisions
 }
 
 // checkVerdicts checks S11: an update that goes on has no failed analysis that gates it.
@@ -342,11 +375,13 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 		return
 	}
 	routed := c.Services.Stable.Hash == st.StableRS && c.Traffic.CanaryWeight == 0
-	whole := c.Revisions[st.StableRS].Available >= c.replicas()
+	// A promotion whose record was lost is recorded late, when its revision is no longer current.
+	late := st.StableRS != st.CurrentPodHash && c.Revisions[old.StableRS].Replicas == 0
+	whole := c.Revisions[st.StableRS].Available >= c.replicas() || c.canary().ReplicaProgressThreshold != nil || late
 	if !c.byPods() && !routed || c.byPods() && !whole && old.CurrentPodHash == st.CurrentPodHash {
 		c.brokef("S6 %s became stable before its traffic was seen on it", st.StableRS)
 	}
-	if c.memory.skipped || c.memory.fast || old.PromoteFull {
+	if c.memory.skipped || c.memory.fast || old.PromoteFull || c.inWindow() {
 		return
 	}
 	if b := c.blueGreen(); b != nil && b.PostPromotionAnalysis != nil && !c.passedKind(v1alpha1.RolloutTypePostPromotion, st.StableRS) {

@@ -106,7 +106,7 @@ var whyPromotionRun = map[string]string{
 // promotionRunsDue are the analyses around the switch of a blue-green update
 // that should start now.
 func (w world) promotionRunsDue() []string {
-	if w.blueGreen == nil || w.full {
+	if w.blueGreen == nil || w.skip {
 		return nil
 	}
 	var due []string
@@ -123,7 +123,7 @@ func (w world) promotionRunsDue() []string {
 // analysing reports whether the update is at a point where analysis may run.
 // The revision must be recorded and exist: its number is part of the run's name.
 func (w world) analysing() bool {
-	return w.rolling() && !w.abort.Decided && !w.full && !w.changed && !w.retried && w.currentExists() && w.current().Number > 0
+	return w.rolling() && !w.abort.Decided && !w.skip && !w.changed && !w.retried && w.currentExists() && w.current().Number > 0
 }
 
 // backgroundDue reports whether a background run should start.
@@ -142,7 +142,7 @@ func (w world) wantsRun(run *Analysis) bool {
 
 // gates reports whether a running analysis still decides something.
 func (w world) gates(run Analysis) bool {
-	if !w.rolling() || w.abort.Decided || w.full || w.retried || !w.ofUpdate(run) || w.promoted() {
+	if !w.rolling() || w.abort.Decided || w.skip || w.retried || !w.ofUpdate(run) || w.promoted() {
 		return false
 	}
 	switch run.Kind {

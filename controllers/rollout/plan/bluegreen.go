@@ -18,7 +18,9 @@ func asCanary(b *v1alpha1.BlueGreenStrategy) v1alpha1.CanaryStrategy {
 		MaxUnavailable:             b.MaxUnavailable,
 		ScaleDownDelaySeconds:      b.ScaleDownDelaySeconds,
 		AbortScaleDownDelaySeconds: b.AbortScaleDownDelaySeconds,
-		TrafficRouting:             &v1alpha1.RolloutTrafficRouting{}, // by the active Service
+
+		ScaleDownDelayRevisionLimit: b.ScaleDownDelayRevisionLimit,
+		TrafficRouting:              &v1alpha1.RolloutTrafficRouting{}, // by the active Service
 	}
 }
 
@@ -49,7 +51,7 @@ func (w world) switched() bool { return w.Services.Stable.Hash == w.Current }
 // previewSize is how many pods the current revision has before the switch: of
 // previewReplicaCount until the gates were open once, then all.
 func (w world) previewSize() int32 {
-	if count := w.blueGreen.PreviewReplicaCount; count != nil && !w.full && !w.checkPoint() {
+	if count := w.blueGreen.PreviewReplicaCount; count != nil && !w.skip && !w.checkPoint() {
 		return *count
 	}
 	return w.replicas
@@ -57,7 +59,9 @@ func (w world) previewSize() int32 {
 
 // checkPoint reports whether the gates before the switch were open once: it is
 // remembered, since the rest of the pods take a while.
-func (w world) checkPoint() bool { return w.old.BlueGreen.ScaleUpPreviewCheckPoint && !w.changed && !w.retried }
+func (w world) checkPoint() bool {
+	return w.old.BlueGreen.ScaleUpPreviewCheckPoint && !w.changed && !w.retried
+}
 
 // maySwitch reports whether all that comes before the switch is done.
 func (w world) maySwitch() bool {
@@ -66,7 +70,7 @@ func (w world) maySwitch() bool {
 
 // gatesOpen reports whether the preview is whole, measured and approved.
 func (w world) gatesOpen() bool {
-	return w.full || w.checkPoint() || w.previewWhole() && w.prePromotionPassed() && w.switchApproved()
+	return w.skip || w.checkPoint() || w.previewWhole() && w.prePromotionPassed() && w.switchApproved()
 }
 
 func (w world) previewWhole() bool {
@@ -82,14 +86,16 @@ func (w world) fastRollback() bool {
 }
 
 // older reports whether the current revision was there before the stable one.
-func (w world) older() bool { return w.current().Created.Before(w.Revisions[w.stable].Created) }
+func (w world) older() bool {
+	return w.currentExists() && w.current().Created.Before(w.Revisions[w.stable].Created)
+}
 
 func (w world) prePromotionPassed() bool {
 	return w.blueGreen.PrePromotionAnalysis == nil || succeeded(w.latest(v1alpha1.RolloutTypePrePromotion, 0))
 }
 
 func (w world) postPromotionPassed() bool {
-	return w.blueGreen.PostPromotionAnalysis == nil || w.full || succeeded(w.latest(v1alpha1.RolloutTypePostPromotion, 0))
+	return w.blueGreen.PostPromotionAnalysis == nil || w.skip || succeeded(w.latest(v1alpha1.RolloutTypePostPromotion, 0))
 }
 
 func succeeded(run *Analysis) bool {
@@ -161,7 +167,7 @@ func (w world) selector() string {
 
 // measuring reports whether the update waits for a verdict before or after the switch.
 func (w world) measuring() *Analysis {
-	if w.blueGreen == nil || w.full {
+	if w.blueGreen == nil || w.skip {
 		return nil
 	}
 	for _, kind := range []string{v1alpha1.RolloutTypePrePromotion, v1alpha1.RolloutTypePostPromotion} {
@@ -179,7 +185,7 @@ func blueGreenStatus(w world) v1alpha1.BlueGreenStatus {
 	}
 	st := w.old.BlueGreen
 	st.ActiveSelector, st.PreviewSelector = w.Services.Stable.Hash, w.Services.Canary.Hash
-	st.ScaleUpPreviewCheckPoint = w.rolling() && !w.abort.Decided && !w.promoted() && !w.full && (w.checkPoint() || w.gatesOpen())
+	st.ScaleUpPreviewCheckPoint = w.rolling() && !w.abort.Decided && !w.promoted() && !w.skip && (w.checkPoint() || w.gatesOpen())
 	st.PrePromotionAnalysisRunStatus = runStatus(w, w.latest(v1alpha1.RolloutTypePrePromotion, 0), st.PrePromotionAnalysisRunStatus)
 	st.PostPromotionAnalysisRunStatus = runStatus(w, w.latest(v1alpha1.RolloutTypePostPromotion, 0), st.PostPromotionAnalysisRunStatus)
 	return st

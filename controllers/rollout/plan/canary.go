@@ -48,7 +48,7 @@ func wishRouted(w world) target {
 			canary: w.Current,
 			sizes: map[string]int32{
 				w.stable:  w.replicas,
-				w.Current: share(w.replicas, w.stepWeight(), w.total),
+				w.Current: w.canarySize(w.stepWeight()),
 			},
 		}
 	}
@@ -69,7 +69,7 @@ func wishPromotion(w world) target {
 	switch {
 	case w.Services.Stable.Hash == w.Current: // moved: never move back and forth
 		want.stable, want.weight = w.Current, 0
-	case w.capacity(w.Current) >= w.replicas && !w.pausedByUser():
+	case w.enough(w.replicas) && !w.pausedByUser():
 		want.stable = w.Current
 	}
 	return want

@@ -182,6 +182,8 @@ func whySize(w world, hash string) string {
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)
 	case w.stepsDone():
 		return "all steps are done"
+	case w.scaleStep() >= 0:
+		return w.stepName(w.scaleStep()) + " scales the canary"
 	default:
 		return w.whyWeight()
 	}
@@ -193,16 +195,19 @@ func shrink(w world, safe target) []Action {
 		return nil
 	}
 	var actions []Action
-	for _, r := range sorted(w) {
+	waiting := int32(0)
+	for _, r := range sorted(w) { // newest first: the limit of those that wait is for the oldest
 		size, wanted := safe.sizes[r.Hash]
 		switch {
 		case r.Replicas == 0:
 		case w.formerStable(r) > 0:
 			actions = append(actions, delayBy(w, r, w.formerStable(r)))
+			waiting++
 		case wanted && size < r.Replicas:
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
 		case !wanted:
-			actions = append(actions, retireAction(w, r)...)
+			actions = append(actions, retireAction(w, r, waiting >= w.canary.DelayedRevisions())...)
+			waiting++
 		}
 	}
 	return actions
@@ -212,12 +217,16 @@ func delayBy(w world, r Revision, delay time.Duration) Action {
 	return Delay{r.Hash, w.Now.Add(delay).Truncate(time.Second), fmt.Sprintf("it is no longer used; its pods stay for %s", delay)}
 }
 
-func retireAction(w world, r Revision) []Action {
+// retireAction is the next thing to do with a revision that has no more work.
+// One too many that wait goes at once.
+func retireAction(w world, r Revision, tooMany bool) []Action {
 	end := retire(w, r)
 	aborted := w.abort.Decided && r.Hash == w.Current
 	switch {
 	case end.Stay:
 		return nil
+	case tooMany && !aborted:
+		return []Action{Scale{Revision: r.Hash, From: r.Replicas, To: 0, Why: "scaleDownDelayRevisionLimit lets no more wait"}}
 	case end.Until.IsZero() && end.Delay > 0:
 		return []Action{delayBy(w, r, end.Delay)}
 	case w.Now.Before(end.Until):

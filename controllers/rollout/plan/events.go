@@ -59,7 +59,7 @@ func stepEvents(list *eventList, w world, st v1alpha1.RolloutStatus) {
 	if !w.rolling() || w.changed || st.Abort || w.old.CurrentStepIndex == nil || st.CurrentStepIndex == nil {
 		return
 	}
-	for i, steps := *w.old.CurrentStepIndex, int32(len(w.canary.Steps)); i < min(*st.CurrentStepIndex, steps) && !w.full; i++ {
+	for i, steps := *w.old.CurrentStepIndex, int32(len(w.canary.Steps)); i < min(*st.CurrentStepIndex, steps) && !w.skip; i++ {
 		list.normal("RolloutStepCompleted", "Rollout step %d/%d completed (%s)", i+1, steps, stepText(w.canary.Steps[i]))
 	}
 }
@@ -68,6 +68,8 @@ func stepText(s v1alpha1.CanaryStep) string {
 	switch {
 	case s.SetWeight != nil:
 		return fmt.Sprintf("setWeight: %d", *s.SetWeight)
+	case s.SetCanaryScale != nil:
+		return "setCanaryScale: " + scaleText(s.SetCanaryScale)
 	case s.Pause != nil && s.Pause.Duration != nil:
 		return "pause: " + s.Pause.Duration.String()
 	case s.Pause != nil:

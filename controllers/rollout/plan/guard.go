@@ -66,7 +66,7 @@ func (w world) dead(hash string, weight int32) bool {
 func forward(w world, goal int32) int32 {
 	now := w.Traffic.CanaryWeight
 	front, behind := w.Services.Stable.Hash, w.Services.Canary.Hash
-	if front == "" || w.capacity(behind) < share(w.replicas, goal, w.total) ||
+	if front == "" || w.capacity(behind) < w.carries(goal) ||
 		w.capacity(front) < fullShare(w.replicas, w.total-goal, w.total) {
 		return now
 	}
@@ -140,7 +140,7 @@ func (w world) podsToPromote() int32 {
 	if w.byPods() {
 		return w.floor()
 	}
-	return w.replicas
+	return w.required(w.replicas)
 }
 
 // ready reports whether a Service may move to a revision that needs so many
@@ -159,7 +159,11 @@ func (w world) ready(has Selected, to string, need int32) bool {
 // keepPods is how many pods a revision may not go below: what the weight it is
 // seen to get needs. It is never more than the revision has.
 func keepPods(w world, hash string) int32 {
-	return min(w.Revisions[hash].Replicas, share(w.replicas, w.servedWeight(hash), w.total))
+	need := share(w.replicas, w.servedWeight(hash), w.total)
+	if hash == w.Current && hash != w.Services.Stable.Hash && !w.abort.Decided {
+		need = min(need, w.carries(w.servedWeight(hash)))
+	}
+	return min(w.Revisions[hash].Replicas, need)
 }
 
 // drain is how long a revision that was never promoted keeps its pods once no

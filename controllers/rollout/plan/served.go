@@ -37,8 +37,6 @@ func unservedSpec(ro *v1alpha1.Rollout, _ *v1alpha1.CanaryStrategy) *field.Error
 	switch restart := ro.Spec.RestartAt; {
 	case ro.Spec.WorkloadRef != nil:
 		return notYet(spec.Child("workloadRef"), "put the pod template into spec.template")
-	case ro.Spec.RollbackWindow != nil:
-		return notYet(spec.Child("rollbackWindow"), "remove the field; a rollback then runs all steps")
 	case restart != nil && (ro.Status.RestartedAt == nil || !ro.Status.RestartedAt.Equal(restart)):
 		return notYet(spec.Child("restartAt"), "remove the field and change an annotation of the pod template instead")
 	}
@@ -55,11 +53,8 @@ func unservedCanary(_ *v1alpha1.Rollout, c *v1alpha1.CanaryStrategy) *field.Erro
 		{c.AntiAffinity != nil, "antiAffinity"},
 		{c.CanaryMetadata != nil, "canaryMetadata"},
 		{c.StableMetadata != nil, "stableMetadata"},
-		{c.ScaleDownDelayRevisionLimit != nil, "scaleDownDelayRevisionLimit"},
 		{c.DynamicStableScale, "dynamicStableScale"},
 		{c.PingPong != nil, "pingPong"},
-		{c.MinPodsPerReplicaSet != nil, "minPodsPerReplicaSet"},
-		{c.ReplicaProgressThreshold != nil, "replicaProgressThreshold"},
 	} {
 		if check.used {
 			return notYet(path.Child(check.name), remove)
@@ -79,7 +74,6 @@ func unservedBlueGreen(b *v1alpha1.BlueGreenStrategy, path *field.Path) *field.E
 		{b.AntiAffinity != nil, "antiAffinity"},
 		{b.PreviewMetadata != nil, "previewMetadata"},
 		{b.ActiveMetadata != nil, "activeMetadata"},
-		{b.ScaleDownDelayRevisionLimit != nil, "scaleDownDelayRevisionLimit"},
 	} {
 		if check.used {
 			return notYet(path.Child(check.name), "remove the field")
@@ -123,8 +117,6 @@ func unservedStep(_ *v1alpha1.Rollout, c *v1alpha1.CanaryStrategy) *field.Error 
 		switch {
 		case s.Experiment != nil:
 			verb = "experiment"
-		case s.SetCanaryScale != nil:
-			verb = "setCanaryScale"
 		case s.SetHeaderRoute != nil:
 			verb = "setHeaderRoute"
 		case s.SetMirrorRoute != nil:
@@ -133,7 +125,7 @@ func unservedStep(_ *v1alpha1.Rollout, c *v1alpha1.CanaryStrategy) *field.Error 
 			verb = "plugin"
 		}
 		if verb != "" {
-			return notYet(path.Index(i).Child(verb), fmt.Sprintf("remove step %d; setWeight, pause and analysis are served", i))
+			return notYet(path.Index(i).Child(verb), fmt.Sprintf("remove step %d; setWeight, setCanaryScale, pause and analysis are served", i))
 		}
 	}
 	return nil

@@ -16,6 +16,8 @@ func (w world) stepDone() bool {
 		return w.weightReached(*step.SetWeight)
 	case step.Pause != nil:
 		return w.pauseOver(step.Pause)
+	case step.SetCanaryScale != nil:
+		return w.scaled()
 	case step.Analysis != nil:
 		run := w.stepRun()
 		return run != nil && run.Phase == v1alpha1.AnalysisPhaseSuccessful
@@ -33,10 +35,8 @@ func (w world) weightReached(weight int32) bool {
 	if w.byPods() {
 		return w.pairReached()
 	}
-	size := share(w.replicas, weight, w.total)
-	sized := w.current().Replicas == size && w.capacity(w.Current) >= size
 	routed := w.Traffic.CanaryWeight == weight && w.routeAgrees()
-	return sized && routed && (weight == 0 || w.Services.Canary.Hash == w.Current)
+	return w.scaled() && routed && (weight == 0 || w.Services.Canary.Hash == w.Current)
 }
 
 // pairReached reports whether the pods of both revisions are as many as the
@@ -48,7 +48,7 @@ func (w world) pairReached() bool {
 	}
 	stable, current := w.Revisions[w.stable], w.current()
 	return stable.Replicas == want.stable && stable.Pods == want.stable &&
-		current.Replicas == want.canary && w.capacity(w.Current) >= want.canary && others == 0
+		current.Replicas == want.canary && w.enough(want.canary) && others == 0
 }
 
 // pauseOver reports whether the pause was waited out or ended by a person.
@@ -91,7 +91,7 @@ func (w world) resumed() bool {
 // controller's mark stays: with conditions it says who paused, without them
 // that a person resumed.
 func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark bool) {
-	if !w.rolling() || w.abort.Decided || w.full || w.promoted() {
+	if !w.rolling() || w.abort.Decided || w.skip || w.promoted() {
 		return nil, false
 	}
 	now := metav1.NewTime(w.Now)

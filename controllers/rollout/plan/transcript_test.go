@@ -228,6 +228,14 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 			canary.ScaleDownDelaySeconds = ptr.To(s.number(value))
 		case "abortScaleDownDelay":
 			canary.AbortScaleDownDelaySeconds = ptr.To(s.number(value))
+		case "delayed":
+			canary.ScaleDownDelayRevisionLimit = ptr.To(s.number(value))
+		case "minPods":
+			canary.MinPodsPerReplicaSet = ptr.To(s.number(value))
+		case "enough":
+			canary.ReplicaProgressThreshold = s.threshold(value)
+		case "window":
+			ro.Spec.RollbackWindow = &v1alpha1.RollbackWindowSpec{Revisions: s.number(value)}
 		case "history":
 			ro.Spec.RevisionHistoryLimit = ptr.To(s.number(value))
 		case "max":
@@ -265,6 +273,26 @@ func (s *story) blueGreen(text string) *v1alpha1.BlueGreenStrategy {
 	return b
 }
 
+// threshold reads `75%` or `3`.
+func (s *story) threshold(text string) *v1alpha1.ReplicaProgressThreshold {
+	if percent, ok := strings.CutSuffix(text, "%"); ok {
+		return &v1alpha1.ReplicaProgressThreshold{Type: v1alpha1.ProgressTypePercentage, Value: s.number(percent)}
+	}
+	return &v1alpha1.ReplicaProgressThreshold{Type: v1alpha1.ProgressTypePods, Value: s.number(text)}
+}
+
+// scale reads `3`, `25%` or `traffic`.
+func (s *story) scale(text string) *v1alpha1.SetCanaryScale {
+	switch percent, isPercent := strings.CutSuffix(text, "%"); {
+	case text == "traffic":
+		return &v1alpha1.SetCanaryScale{MatchTrafficWeight: true}
+	case isPercent:
+		return &v1alpha1.SetCanaryScale{Weight: ptr.To(s.number(percent))}
+	default:
+		return &v1alpha1.SetCanaryScale{Replicas: ptr.To(s.number(text))}
+	}
+}
+
 func (s *story) steps(text string) []v1alpha1.CanaryStep {
 	var steps []v1alpha1.CanaryStep
 	if text == "" {
@@ -273,6 +301,8 @@ func (s *story) steps(text string) []v1alpha1.CanaryStep {
 	for _, verb := range strings.Split(text, ",") {
 		name, length, timed := strings.Cut(verb, ":")
 		switch {
+		case name == "scale":
+			steps = append(steps, v1alpha1.CanaryStep{SetCanaryScale: s.scale(length)})
 		case name == "pause" && timed:
 			steps = append(steps, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{Duration: ptr.To(intstr.FromString(length))}})
 		case name == "pause":

@@ -214,6 +214,8 @@ func (w world) afterStep(step int32) string {
 	switch s := w.canary.Steps[next]; {
 	case s.SetWeight != nil:
 		return fmt.Sprintf("%s sets weight %d", name, *s.SetWeight)
+	case s.SetCanaryScale != nil:
+		return name + " scales the canary"
 	case s.Pause != nil:
 		return name + " pauses"
 	case s.Analysis != nil:
@@ -232,7 +234,7 @@ func whyPods(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		}
 	}
 	size := wish(w).sizes[w.Current]
-	if (w.rolling() || w.initial()) && w.capacity(w.Current) < size {
+	if (w.rolling() || w.initial()) && !w.enough(size) {
 		reason := &v1alpha1.Why{
 			Code:    WhyWaitingForPods,
 			Message: fmt.Sprintf("%d of %d pods of revision %d are available.", w.capacity(w.Current), size, nextNumber(w)),

@@ -23,7 +23,9 @@ type world struct {
 	// retried: a person took the abort back.
 	retried bool
 	// full: the rest of the steps is skipped because a person said so.
-	full  bool
+	full bool
+	// skip: it is skipped for that reason, or because of where the update leads.
+	skip  bool
 	abort abort
 	step  int32
 	count counts
@@ -66,6 +68,7 @@ func read(s Snapshot) world {
 	w.stable = knownStable(s)
 	w.retried = !w.changed && !w.old.Abort && progressReason(w.old) == ReasonAborted
 	w.full = w.old.PromoteFull && !w.changed || w.fastRollback()
+	w.skip = w.full || w.inWindow()
 	w.step = startStep(w)
 	w.abort = decideAbort(w)
 	return w
@@ -105,7 +108,7 @@ func countPods(w world) counts {
 func startStep(w world) int32 {
 	last := int32(len(w.canary.Steps))
 	switch {
-	case !w.rolling(), w.full:
+	case !w.rolling(), w.skip:
 		return last
 	case w.changed, w.retried, w.old.CurrentStepIndex == nil:
 		return 0
@@ -236,7 +239,7 @@ func (w world) promoted() bool {
 	case w.routed():
 		return w.Services.Stable.Hash == w.Current && w.Traffic.CanaryWeight == 0 && w.routeAgrees()
 	default:
-		return w.capacity(w.Current) >= w.replicas && (w.canary.StableService == "" || w.Services.Stable.Hash == w.Current)
+		return w.enough(w.replicas) && (w.canary.StableService == "" || w.Services.Stable.Hash == w.Current)
 	}
 }
 
