@@ -77,7 +77,7 @@ func (a actor) one(ctx context.Context, action plan.Action) error {
 	case plan.DeleteRevision:
 		return a.delete(ctx, a.seen.replicaSets[action.Revision])
 	case plan.DeleteAnalysis:
-		return a.delete(ctx, &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: a.seen.Rollout.Namespace, Name: action.Name}})
+		return a.delete(ctx, a.seen.runs[action.Name])
 	default:
 		return fmt.Errorf("unknown action %T: this is a bug", action)
 	}
@@ -244,8 +244,11 @@ func wrap(err error, doing string) error {
 const maxNames = 10
 
 func (a actor) stopAnalysis(ctx context.Context, p plan.StopAnalysis) error {
-	run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: a.seen.Rollout.Namespace, Name: p.Name}}
-	err := a.patch(ctx, run, map[string]any{"spec": map[string]any{"terminate": true}})
+	seen := a.seen.runs[p.Name]
+	err := a.patch(ctx, &v1alpha1.AnalysisRun{ObjectMeta: identity(seen)}, map[string]any{
+		"metadata": map[string]any{"uid": seen.UID},
+		"spec":     map[string]any{"terminate": true},
+	})
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("stopping AnalysisRun %s: %w", p.Name, err)
 	}

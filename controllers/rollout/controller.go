@@ -4,6 +4,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -63,28 +64,34 @@ const staleRetry = 20 * time.Millisecond
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	began := r.Clock.Now()
 	result, err := r.reconcile(ctx, req)
+	if errors.Is(err, errGone) {
+		r.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
 	r.metrics.reconciled(req.NamespacedName, r.Clock.Since(began), err)
 	return result, err
 }
+
+// errGone says that there is no such Rollout any more.
+var errGone = errors.New("the Rollout is gone")
 
 func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	fresh, err := r.writes.Seen(ctx, r.Client, req.NamespacedName, r.Clock.Now())
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("checking for own writes: %w", err)
 	}
-	if !fresh {
-		return ctrl.Result{RequeueAfter: staleRetry}, nil
-	}
-	var ro v1alpha1.Rollout
+	var ro v1alpha1.Rollout // read after the writes were seen, so that it is not older than they are
 	if err := r.Client.Get(ctx, req.NamespacedName, &ro); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.forget(req.NamespacedName)
-			return ctrl.Result{}, nil
+			return ctrl.Result{}, errGone
 		}
 		return ctrl.Result{}, fmt.Errorf("reading the Rollout: %w", err)
 	}
-	if !ro.DeletionTimestamp.IsZero() {
+	switch {
+	case !ro.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // its objects are collected with it
+	case !fresh:
+		return ctrl.Result{RequeueAfter: staleRetry}, nil
 	}
 	seen, err := r.observe(ctx, &ro)
 	if err != nil {
@@ -97,6 +104,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // forget drops what is remembered of a Rollout that is gone.
 func (r *Reconciler) forget(key client.ObjectKey) {
+	r.writes.Forget(key)
 	r.deferred.forget(key)
 	r.metrics.forget(key)
 }

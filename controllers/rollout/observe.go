@@ -24,12 +24,13 @@ import (
 type observed struct {
 	plan.Snapshot
 
-	replicaSets map[string]*appsv1.ReplicaSet // by hash
+	replicaSets map[string]*appsv1.ReplicaSet    // by hash
+	runs        map[string]*v1alpha1.AnalysisRun // by name
 }
 
 // observe reads everything the planner may know, all of it from the cache. It changes nothing.
 func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*observed, error) {
-	seen := &observed{Snapshot: plan.Snapshot{Now: r.Clock.Now(), Rollout: ro}, replicaSets: map[string]*appsv1.ReplicaSet{}}
+	seen := &observed{Snapshot: plan.Snapshot{Now: r.Clock.Now(), Rollout: ro}, replicaSets: map[string]*appsv1.ReplicaSet{}, runs: map[string]*v1alpha1.AnalysisRun{}}
 	if err := r.observeRevisions(ctx, seen); err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (r *Reconciler) observeAnalyses(ctx context.Context, seen *observed) error 
 	}
 	for i := range list.Items {
 		if run := &list.Items[i]; run.DeletionTimestamp.IsZero() {
-			seen.Analyses = append(seen.Analyses, resources.Analysis(run))
+			seen.Analyses, seen.runs[run.Name] = append(seen.Analyses, resources.Analysis(run)), run
 		}
 	}
 	slices.SortFunc(seen.Analyses, func(a, b plan.Analysis) int {

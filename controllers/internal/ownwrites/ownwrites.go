@@ -7,6 +7,7 @@ package ownwrites
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -55,20 +56,24 @@ func (l *Log) Seen(ctx context.Context, cache client.Reader, owner types.Namespa
 	delete(l.pending, owner)
 	l.mu.Unlock()
 
-	var rest []write
+	var failure error
+	fresh := true
 	for _, w := range pending {
 		shown, err := shows(ctx, cache, w.object)
-		if err != nil {
-			return false, err
+		if shown || err == nil && !now.Before(w.until) {
+			continue
 		}
-		if !shown && now.Before(w.until) {
-			rest = append(rest, w)
-		}
-	}
-	for _, w := range rest {
+		fresh, failure = false, errors.Join(failure, err)
 		l.note(owner, w)
 	}
-	return len(rest) == 0, nil
+	return fresh, failure
+}
+
+// Forget drops the writes on behalf of an owner that is gone: the cache may never show them.
+func (l *Log) Forget(owner types.NamespacedName) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.pending, owner)
 }
 
 func shows(ctx context.Context, cache client.Reader, written client.Object) (bool, error) {

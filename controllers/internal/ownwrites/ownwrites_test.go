@@ -2,6 +2,7 @@ package ownwrites
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -103,5 +104,41 @@ func TestAFailedWriteIsNotWaitedFor(t *testing.T) {
 	}
 	if !seen(t, &log, fake.NewClientBuilder().Build(), began) {
 		t.Error("nothing was written")
+	}
+}
+
+func TestAnOwnerThatIsGoneIsForgotten(t *testing.T) {
+	server, cache := fake.NewClientBuilder().Build(), fake.NewClientBuilder().Build()
+	var log Log
+	if err := log.Client(server, owner, began).Create(context.Background(), configMap()); err != nil {
+		t.Fatal(err)
+	}
+	if seen(t, &log, cache, began) {
+		t.Error("the cache does not have the object")
+	}
+	log.Forget(owner)
+	if !seen(t, &log, cache, began) {
+		t.Error("nobody waits for the writes of an owner that is gone")
+	}
+}
+
+// broken is a cache that cannot be read.
+type broken struct{ client.Reader }
+
+func (broken) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return errors.New("broken")
+}
+
+func TestACacheThatFailsForgetsNothing(t *testing.T) {
+	server := fake.NewClientBuilder().Build()
+	var log Log
+	if err := log.Client(server, owner, began).Create(context.Background(), configMap()); err != nil {
+		t.Fatal(err)
+	}
+	if fresh, err := log.Seen(context.Background(), broken{}, owner, began); fresh || err == nil {
+		t.Errorf("fresh %t, error %v, want an error", fresh, err)
+	}
+	if seen(t, &log, fake.NewClientBuilder().Build(), began) {
+		t.Error("the write is still not in the cache")
 	}
 }

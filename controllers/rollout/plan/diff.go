@@ -157,6 +157,8 @@ func grow(w world, safe target) []Action {
 		size, wanted := safe.sizes[r.Hash]
 		switch {
 		case !wanted || safe.hold:
+		case size > r.Replicas && r.Pods > r.Replicas:
+			// It is shrinking: the pods that are about to go are still counted as available.
 		case size > r.Replicas:
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
 		case w.fastRollback():

@@ -26,8 +26,14 @@ func status(w world) v1alpha1.RolloutStatus {
 	st.Duration = duration(w, st)
 	st.Conditions = conditions(w, st)
 	st.Phase, st.Message = phase(w, st)
-	st.Why = keepSince(w, why(w, st))
+	st.Why = keepSince(w, why(w.at(st), st))
 	return st
+}
+
+// at is the world at the step that a status records, for whoever speaks of that step.
+func (w world) at(st v1alpha1.RolloutStatus) world {
+	w.step = valueOr(st.CurrentStepIndex, w.step)
+	return w
 }
 
 func nextStable(w world) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -95,6 +96,7 @@ func (s *story) rest() {
 	for range 40 {
 		before := len(s.cluster.Log)
 		p := plan.Make(s.cluster.Snapshot())
+		s.checkWhy(p.Status)
 		for _, a := range p.Actions {
 			s.cluster.Act(a)
 		}
@@ -110,6 +112,24 @@ func (s *story) rest() {
 		}
 	}
 	s.t.Errorf("never at rest")
+}
+
+var whyWeight = regexp.MustCompile(`^Step (\d+)/\d+ sets? weight (\d+)`)
+
+// checkWhy checks that the reason is about the step that is recorded beside it.
+func (s *story) checkWhy(st v1alpha1.RolloutStatus) {
+	told := whyWeight.FindStringSubmatch(st.Why.Message)
+	if told == nil {
+		return
+	}
+	steps, recorded := s.cluster.Rollout.Spec.Strategy.Canary.Steps, *st.CurrentStepIndex
+	if told[1] != fmt.Sprint(recorded+1) || int(recorded) >= len(steps) {
+		s.t.Errorf("at step %d of %d the reason is %q", recorded+1, len(steps), st.Why.Message)
+		return
+	}
+	if weight := steps[recorded].SetWeight; weight != nil && told[2] != fmt.Sprint(*weight) {
+		s.t.Errorf("at step %d, which sets weight %d, the reason is %q", recorded+1, *weight, st.Why.Message)
+	}
 }
 
 func (s *story) summary() []string {
