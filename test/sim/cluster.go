@@ -41,7 +41,12 @@ type Cluster struct {
 	// Writes counts actions and statuses by kind.
 	Writes map[string]int
 
+	// Slow makes the status of a ReplicaSet that shrinks tell of its pods until Settle.
+	Slow bool
+
 	memory memory
+	// running are the pods that answer, whatever the statuses still say.
+	running map[string]int32
 }
 
 // New makes a cluster in which nothing runs yet.
@@ -53,6 +58,7 @@ func New(ro *v1alpha1.Rollout, template string) *Cluster {
 		Steps:     "steps-1",
 		Revisions: map[string]plan.Revision{},
 		Writes:    map[string]int{},
+		running:   map[string]int32{},
 	}
 }
 
@@ -106,9 +112,12 @@ func (c *Cluster) Act(a plan.Action) {
 }
 
 func (c *Cluster) scale(a plan.Scale) {
+	c.running[a.Revision] = min(c.running[a.Revision], a.To)
 	c.revise(a.Revision, func(r *plan.Revision) {
 		r.Replicas = a.To
-		r.Pods, r.Ready, r.Available = min(r.Pods, a.To), min(r.Ready, a.To), min(r.Available, a.To)
+		if !c.Slow {
+			r.Pods, r.Ready, r.Available = min(r.Pods, a.To), min(r.Ready, a.To), min(r.Available, a.To)
+		}
 		if !a.KeepDeadline {
 			r.Deadline = time.Time{}
 		}
@@ -154,6 +163,7 @@ func (c *Cluster) Store(p plan.Plan) {
 // Settle makes every pod that is asked for exist and be available.
 func (c *Cluster) Settle() {
 	for hash := range c.Revisions {
+		c.running[hash] = c.Revisions[hash].Replicas
 		c.revise(hash, func(r *plan.Revision) { r.Pods, r.Ready, r.Available = r.Replicas, r.Replicas, r.Replicas })
 	}
 	for _, run := range slices.Clone(c.Analyses) {
@@ -177,6 +187,7 @@ func (c *Cluster) SetAvailable(hash string, n int32) {
 	c.revise(hash, func(r *plan.Revision) {
 		r.Pods = r.Replicas
 		r.Ready, r.Available = min(n, r.Replicas), min(n, r.Replicas)
+		c.running[hash] = r.Available
 	})
 }
 

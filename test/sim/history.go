@@ -164,7 +164,9 @@ type History struct {
 // NewHistory begins the history of a seed.
 func NewHistory(seed uint64) *History {
 	rng := rand.New(rand.NewPCG(seed, 17)) //nolint:gosec // A test needs the same numbers again.
-	return &History{Cluster: New(RandomRollout(rng), "v1"), rng: rng}
+	h := &History{Cluster: New(RandomRollout(rng), "v1"), rng: rng}
+	h.Slow = rng.IntN(2) == 0
+	return h
 }
 
 // Play runs the history and then lets it come to rest on a last revision. What

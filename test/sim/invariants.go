@@ -98,7 +98,7 @@ func (c *Cluster) checkForward(a plan.Route) {
 		return
 	}
 	need := c.replicas() * (c.maxWeight() - a.Split.Canary.Weight) / c.maxWeight()
-	if has := c.Revisions[front].Available; front == "" || has < need {
+	if has := c.running[front]; front == "" || has < need {
 		c.brokef("S5 %s: the stable Service selects %q, which has %d of %d pods for the rest", a, front, has, need)
 	}
 }
@@ -122,7 +122,7 @@ func (c *Cluster) checkPoint(a plan.Point) {
 		c.brokef("S13 %s: a Service moves back and forth", a)
 	}
 	c.checkShift(fmt.Sprint(a), after, c.Traffic.CanaryWeight)
-	if c.byPods() && c.replicas() > 0 && c.Revisions[a.To].Available == 0 {
+	if c.byPods() && c.replicas() > 0 && c.running[a.To] == 0 {
 		c.brokef("S2 %s: it has no available pod", a)
 	}
 }
@@ -150,20 +150,20 @@ func (c *Cluster) checkShift(what string, services plan.Services, weight int32) 
 	if c.replicas() == 0 || c.byPods() {
 		return
 	}
-	for hash, r := range c.Revisions {
+	for hash := range c.Revisions {
 		was, is := c.serves(hash, c.Services, c.Traffic.CanaryWeight), c.serves(hash, services, weight)
 		if is <= was {
 			continue
 		}
-		if r.Available == 0 {
+		if c.running[hash] == 0 {
 			c.brokef("S2 %s: %s gets %d and has no available pod", what, hash, is)
 		}
 		need := c.replicas() * is / c.maxWeight()
 		if hash == c.Template && c.scaledByHand() {
 			need = 1
 		}
-		if r.Available < need && !c.lesserEvil(hash, need, services) {
-			c.brokef("S5 %s: %s gets %d and has %d of %d pods", what, hash, is, r.Available, need)
+		if has := c.running[hash]; has < need && !c.lesserEvil(hash, need, services) {
+			c.brokef("S5 %s: %s gets %d and has %d of %d pods", what, hash, is, has, need)
 		}
 	}
 }
@@ -182,10 +182,10 @@ func (c *Cluster) scaledByHand() bool {
 // the stable Service selects it and maxUnavailable covers what is missing, or nobody
 // else who gets traffic has a pod.
 func (c *Cluster) lesserEvil(hash string, need int32, after plan.Services) bool {
-	for other, r := range c.Revisions {
-		if other != hash && c.serves(other, c.Services, c.Traffic.CanaryWeight) > 0 && r.Available > 0 {
+	for other := range c.Revisions {
+		if other != hash && c.serves(other, c.Services, c.Traffic.CanaryWeight) > 0 && c.running[other] > 0 {
 			// A quarter of the pods may be missing, as maxUnavailable says by default.
-			return c.Revisions[hash].Available+c.replicas()/4 >= need && hash == after.Stable.Hash
+			return c.running[hash]+c.replicas()/4 >= need && hash == after.Stable.Hash
 		}
 	}
 	return true
@@ -222,10 +222,10 @@ func (c *Cluster) checkBudget(a plan.Scale) {
 	for hash, r := range c.Revisions {
 		asked += r.Replicas
 		if hash != a.Revision {
-			available += r.Available
+			available += c.running[hash]
 		}
 	}
-	has := c.Revisions[a.Revision].Available
+	has := c.running[a.Revision]
 	switch {
 	case a.To > a.From && asked > c.replicas()+above:
 		c.brokef("S4 %s: %d pods of %d and %d above", a, asked, c.replicas(), above)

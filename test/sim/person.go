@@ -105,6 +105,7 @@ func (c *Cluster) LoseRoute() {
 func (c *Cluster) LoseRevision(hash string) {
 	c.did("delete " + hash)
 	delete(c.Revisions, hash)
+	delete(c.running, hash)
 }
 
 // EditSteps changes the steps.
