@@ -51,7 +51,7 @@ func (c *Cluster) byPods() bool {
 func (c *Cluster) check(a plan.Action) {
 	switch a := a.(type) {
 	case plan.Route:
-		if c.byPods() || c.blueGreen() != nil {
+		if a.Split.Canary.Weight > 0 && (c.byPods() || c.blueGreen() != nil) {
 			c.brokef("S15 %s: there is nothing to route by", a)
 		}
 		c.checkRoute(a)

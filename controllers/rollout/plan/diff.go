@@ -28,13 +28,22 @@ func trafficMoves(w world, safe target) []Action {
 	if safe.stable != w.Services.Stable.Hash {
 		moves = append(moves, Point{w.role(StableRole, ActiveRole), w.canary.StableService, w.Services.Stable.Hash, safe.stable, whyStable(w)})
 	}
-	if w.routed() && (safe.weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync) {
+	if w.routesDiffer(safe.weight) {
 		moves = append(moves, Route{split(w, safe), whyRoute(w, safe)})
 	}
 	if safe.canary != w.Services.Canary.Hash {
 		moves = append(moves, Point{w.role(CanaryRole, PreviewRole), w.canary.CanaryService, w.Services.Canary.Hash, safe.canary, whyCanary(w)})
 	}
 	return moves
+}
+
+// routesDiffer reports whether the routes are not what they should be. Those of
+// a strategy that had routes before are taken back.
+func (w world) routesDiffer(weight int32) bool {
+	if !w.routed() {
+		return w.Traffic.Exists && !w.Traffic.InSync || w.Traffic.CanaryWeight > 0
+	}
+	return weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync
 }
 
 // role is what the strategy calls one of its two Services.
@@ -82,6 +91,8 @@ func whyCanary(w world) string {
 func whyRoute(w world, safe target) string {
 	now := w.Traffic.CanaryWeight
 	switch {
+	case !w.routed():
+		return "the strategy has no routes any more"
 	case !w.Traffic.Exists:
 		return "there is no canary route yet"
 	case safe.weight == now:

@@ -20,6 +20,7 @@ func guard(w world, want target) target {
 		safe.canary = safeCanaryService(w, want.canary)
 		safe.stable = safeStableService(w, want)
 		safe.sizes = withinBudget(w, want, safe)
+		safe.hold = want.hold || w.Traffic.CanaryWeight > 0 // pods count for nothing while old routes split the traffic
 		return safe
 	}
 	safe.weight = safeWeight(w, want)

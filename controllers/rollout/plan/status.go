@@ -74,7 +74,10 @@ func canaryStatus(w world) v1alpha1.CanaryStatus {
 	st := w.old.Canary
 	st.CurrentStepAnalysisRunStatus = runStatus(w, w.stepRun(), st.CurrentStepAnalysisRunStatus)
 	st.CurrentBackgroundAnalysisRunStatus = runStatus(w, w.backgroundRun(), st.CurrentBackgroundAnalysisRunStatus)
-	if w.Traffic.Exists {
+	switch {
+	case !w.routed():
+		st.Weights = nil
+	case w.Traffic.Exists:
 		st.Weights = weights(w)
 	}
 	return st

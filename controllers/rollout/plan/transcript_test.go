@@ -179,6 +179,8 @@ func (s *story) do(command string) {
 		c.Pause(arg == "on")
 	case "weight":
 		c.Meddle(s.number(arg))
+	case "strategy":
+		s.strategy(arg)
 	case "recreate":
 		c.Recreate(plan.Role(arg))
 	case "delete":
@@ -201,6 +203,17 @@ func (s *story) do(command string) {
 	default:
 		s.t.Fatalf("unknown command %q", command)
 	}
+}
+
+// strategy changes the strategy in place: `basic` or `blueGreen`.
+func (s *story) strategy(name string) {
+	c := s.cluster
+	c.Rollout.Generation++
+	if name == "blueGreen" {
+		c.Rollout.Spec.Strategy, c.Steps = v1alpha1.RolloutStrategy{BlueGreen: s.blueGreen("")}, ""
+		return
+	}
+	c.Rollout.Spec.Strategy.Canary.TrafficRouting = nil
 }
 
 func (s *story) number(text string) int32 {
