@@ -13,10 +13,10 @@ import (
 func events(w world, st v1alpha1.RolloutStatus) []Event {
 	var list eventList
 	startEvents(&list, w, st)
-	stepEvents(&list, w, st)
 	runEvents(&list, w.old.Canary.CurrentStepAnalysisRunStatus, st.Canary.CurrentStepAnalysisRunStatus)
 	runEvents(&list, w.old.Canary.CurrentBackgroundAnalysisRunStatus, st.Canary.CurrentBackgroundAnalysisRunStatus)
 	weightEvents(&list, w, st)
+	stepEvents(&list, w, st)
 	pauseEvents(&list, w, st)
 	endEvents(&list, w, st)
 	return list
