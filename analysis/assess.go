@@ -196,12 +196,3 @@ func severity(phase v1alpha1.AnalysisPhase) int {
 	}
 	return 0
 }
-
-// Worse is the worse of two phases: Successful, Running, Pending,
-// Inconclusive, Error, Failed. An empty phase is better than any.
-func Worse(a, b v1alpha1.AnalysisPhase) v1alpha1.AnalysisPhase {
-	if severity(b) > severity(a) {
-		return b
-	}
-	return a
-}

@@ -27,28 +27,20 @@ type Schedule struct {
 	Wake time.Time
 }
 
-// Due says which measurements of a run are due. A run that is complete, or
-// whose spec cannot be measured, has none.
-func Due(run *v1alpha1.AnalysisRun, now time.Time) Schedule {
+// due says which measurements of a run that goes on are due.
+func due(status *v1alpha1.AnalysisRunStatus, metrics []judgement, terminate bool, now time.Time) Schedule {
 	var s Schedule
-	if run.Status.Phase.Completed() {
-		return s
-	}
-	metrics, err := judgements(&run.Spec)
-	if err != nil {
-		return s
-	}
-	terminating := terminating(run, metrics)
+	stopping := terminate || ended(status, metrics)
 	for _, metric := range metrics {
-		s.add(run, metric, terminating, now)
+		s.add(status, metric, stopping, now)
 	}
 	return s
 }
 
-func (s *Schedule) add(run *v1alpha1.AnalysisRun, metric judgement, terminating bool, now time.Time) {
-	result := find(run.Status.MetricResults, metric.name)
+func (s *Schedule) add(status *v1alpha1.AnalysisRunStatus, metric judgement, stopping bool, now time.Time) {
+	result := find(status.MetricResults, metric.name)
 	task := Task{Verb: Take, Metric: metric.name, Index: metric.index, Number: 1}
-	at := timeOf(run.Status.StartedAt, now).Add(metric.delay)
+	at := timeOf(status.StartedAt, now).Add(metric.delay)
 	if result != nil {
 		if result.Phase.Completed() {
 			return
@@ -61,7 +53,7 @@ func (s *Schedule) add(run *v1alpha1.AnalysisRun, metric judgement, terminating 
 			}
 		}
 	}
-	if terminating {
+	if stopping {
 		if task.Verb != Resume {
 			return
 		}
@@ -92,14 +84,11 @@ func nextAfter(last *v1alpha1.Measurement, metric judgement, now time.Time) time
 	}
 }
 
-// terminating reports a run that takes no new measurements: it was told to
-// stop, or a metric that decides it has already ended it.
-func terminating(run *v1alpha1.AnalysisRun, metrics []judgement) bool {
-	if run.Spec.Terminate {
-		return true
-	}
+// ended reports that a metric that decides the run has ended it: then no other
+// is measured any more.
+func ended(status *v1alpha1.AnalysisRunStatus, metrics []judgement) bool {
 	for _, metric := range metrics {
-		result := find(run.Status.MetricResults, metric.name)
+		result := find(status.MetricResults, metric.name)
 		if result == nil || metric.dryRun || result.Phase == v1alpha1.AnalysisPhaseSuccessful {
 			continue
 		}

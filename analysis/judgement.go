@@ -1,8 +1,6 @@
 package analysis
 
 import (
-	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +19,8 @@ const (
 	minInterval = time.Second
 	// retention is how many measurements of a metric are kept by default.
 	retention = 10
-	// errorLimit is how many errors in a row are acceptable by default.
-	errorLimit = 4
+	// maxRetention is how many can be kept: they are all in one object.
+	maxRetention = 100
 )
 
 // judgement is how one metric is timed and judged: the arguments are filled in
@@ -84,16 +82,23 @@ func resolved(metrics []v1alpha1.Metric, values map[string]string) ([]v1alpha1.M
 
 func checkConditions(metrics []v1alpha1.Metric, path *field.Path) error {
 	for i, metric := range metrics {
-		for name, source := range map[string]string{
-			"successCondition": metric.SuccessCondition, "failureCondition": metric.FailureCondition,
-		} {
-			if source == "" || strings.Contains(source, Redacted) {
-				continue // what a Secret holds is known only when the value is judged
-			}
-			if err := expr.Check(source); err != nil {
-				return field.Invalid(path.Index(i).Child(name), shorten(source), err.Error())
-			}
+		at := path.Index(i)
+		if err := checkCondition(metric.SuccessCondition, at.Child("successCondition")); err != nil {
+			return err
 		}
+		if err := checkCondition(metric.FailureCondition, at.Child("failureCondition")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkCondition(source string, path *field.Path) error {
+	if source == "" || strings.Contains(source, Redacted) {
+		return nil // what a Secret holds is known only when the value is judged
+	}
+	if err := expr.Check(source); err != nil {
+		return field.Invalid(path, shorten(source), err.Error())
 	}
 	return nil
 }
@@ -108,7 +113,7 @@ func judge(index int, metric *v1alpha1.Metric) judgement {
 		count:         number(metric.Count, 0),
 		failures:      number(metric.FailureLimit, 0),
 		inconclusives: number(metric.InconclusiveLimit, 0),
-		errors:        number(metric.ConsecutiveErrorLimit, errorLimit),
+		errors:        number(metric.ConsecutiveErrorLimit, v1alpha1.DefaultConsecutiveErrorLimit),
 		passes:        number(metric.ConsecutiveSuccessLimit, 0),
 		keep:          retention,
 	}
@@ -135,56 +140,4 @@ func number(value *intstr.IntOrString, otherwise int32) int32 {
 		return otherwise
 	}
 	return int32(parsed)
-}
-
-// applyRules marks the metrics of dry runs and sets how much is kept. A rule
-// that matches nothing is a mistake in it.
-func applyRules(out []judgement, spec *v1alpha1.AnalysisRunSpec, values map[string]string) error {
-	dryRun, err := substitute(spec.DryRun, values)
-	if err != nil {
-		return fmt.Errorf("dryRun: %w", err)
-	}
-	for i, rule := range dryRun {
-		if err := each(out, rule.MetricName, func(j *judgement) { j.dryRun = true }); err != nil {
-			return fmt.Errorf("dryRun[%d]: %w", i, err)
-		}
-	}
-	kept, err := substitute(spec.MeasurementRetention, values)
-	if err != nil {
-		return fmt.Errorf("measurementRetention: %w", err)
-	}
-	for i, rule := range kept {
-		err := each(out, rule.MetricName, func(j *judgement) {
-			if rule.Limit > 0 {
-				j.keep = int(rule.Limit)
-			}
-		})
-		if err != nil {
-			return fmt.Errorf("measurementRetention[%d]: %w", i, err)
-		}
-	}
-	return nil
-}
-
-// each does something to every metric whose name matches: * matches all,
-// anything else is a regular expression found anywhere in the name.
-func each(out []judgement, rule string, do func(*judgement)) error {
-	if rule == "*" {
-		rule = ".*"
-	}
-	pattern, err := regexp.Compile(rule)
-	if err != nil {
-		return fmt.Errorf("metricName is neither a name nor a regular expression: %w", err)
-	}
-	matched := false
-	for i := range out {
-		if pattern.MatchString(out[i].name) {
-			matched = true
-			do(&out[i])
-		}
-	}
-	if !matched {
-		return fmt.Errorf("Rule didn't match any metric name(s)") //nolint:staticcheck // The sentence is served API.
-	}
-	return nil
 }

@@ -18,9 +18,9 @@ func TestLaws(t *testing.T) {
 		now := noon
 		for range 60 {
 			before := run.DeepCopy()
-			results := anyResults(t, Due(run, now).Tasks, now)
-			status := Next(run, results, now)
-			if diff := cmp.Diff(status, Next(before, results, now)); diff != "" {
+			results := anyResults(t, scheduleOf(run, now).Tasks, now)
+			status := statusOf(run, results, now)
+			if diff := cmp.Diff(status, statusOf(before, results, now)); diff != "" {
 				t.Fatalf("the same facts give another status: %s", diff)
 			}
 			if diff := cmp.Diff(before, run); diff != "" {
@@ -31,7 +31,7 @@ func TestLaws(t *testing.T) {
 				continue // the shell tries again at once
 			}
 			run.Status = status
-			schedule := Due(run, now)
+			schedule := scheduleOf(run, now)
 			if run.Status.Phase.Completed() {
 				if len(schedule.Tasks) > 0 || !schedule.Wake.IsZero() {
 					t.Fatalf("a run that is complete is measured: %+v", schedule)

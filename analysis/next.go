@@ -3,18 +3,11 @@ package analysis
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
-)
-
-// A status is one object in etcd, so what it keeps of one measurement is limited.
-const (
-	maxMessage = 1 << 10
-	maxValue   = 2 << 10
 )
 
 // Result is what came of a task.
@@ -24,13 +17,14 @@ type Result struct {
 	Reply             Reply
 }
 
-// Next is the status of a run after results have come in: the measurements are
-// recorded, every metric and the run are judged. With the same run, results and
-// time it is always the same. A run that is complete stays as it is.
-func Next(run *v1alpha1.AnalysisRun, results []Result, now time.Time) v1alpha1.AnalysisRunStatus {
+// Next is the status of a run after results have come in, and what is to be
+// measured then: the measurements are recorded, every metric and the run are
+// judged. With the same run, results and time it is always the same. A run that
+// is complete stays as it is, and one whose spec cannot be measured ends.
+func Next(run *v1alpha1.AnalysisRun, results []Result, now time.Time) (v1alpha1.AnalysisRunStatus, Schedule) {
 	status := *run.Status.DeepCopy()
 	if status.Phase.Completed() {
-		return status
+		return status, Schedule{}
 	}
 	if status.StartedAt == nil {
 		status.StartedAt = stamp(now)
@@ -40,25 +34,16 @@ func Next(run *v1alpha1.AnalysisRun, results []Result, now time.Time) v1alpha1.A
 		status.Phase = v1alpha1.AnalysisPhaseError
 		status.Message = "Analysis spec invalid: " + err.Error()
 		status.CompletedAt = stamp(now)
-		return status
+		return status, Schedule{}
 	}
 	record(&status, metrics, results)
 	conclude(&status, metrics, run.Spec.Terminate)
+	fit(&status, maxStatus)
 	if status.Phase.Completed() {
 		status.CompletedAt = stamp(now)
+		return status, Schedule{}
 	}
-	return status
-}
-
-// Invalid is the status of a run that cannot go on for a reason found outside
-// of its spec.
-func Invalid(run *v1alpha1.AnalysisRun, why string, now time.Time) v1alpha1.AnalysisRunStatus {
-	status := *run.Status.DeepCopy()
-	if status.StartedAt == nil {
-		status.StartedAt = stamp(now)
-	}
-	status.Phase, status.Message, status.CompletedAt = v1alpha1.AnalysisPhaseError, why, stamp(now)
-	return status
+	return status, due(&status, metrics, run.Spec.Terminate, now)
 }
 
 // record adds results to the measurements of their metrics.
@@ -118,25 +103,6 @@ func measured(result Result) v1alpha1.Measurement {
 		m.ResumeAt = stamp(reply.ResumeAt)
 	}
 	return m
-}
-
-// clip cuts a text that is too long for a status, and shows that it did.
-func clip(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
-
-func clipAll(in map[string]string) map[string]string {
-	if len(in) == 0 {
-		return nil
-	}
-	out := make(map[string]string, len(in))
-	for key, value := range in {
-		out[key] = clip(value, maxValue)
-	}
-	return out
 }
 
 func merged(into, add map[string]string) map[string]string {

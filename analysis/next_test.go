@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -57,15 +58,25 @@ var phases = map[byte]v1alpha1.AnalysisPhase{
 	'R': v1alpha1.AnalysisPhaseRunning,
 }
 
+func statusOf(run *v1alpha1.AnalysisRun, results []Result, now time.Time) v1alpha1.AnalysisRunStatus {
+	status, _ := Next(run, results, now)
+	return status
+}
+
+func scheduleOf(run *v1alpha1.AnalysisRun, now time.Time) Schedule {
+	_, schedule := Next(run, nil, now)
+	return schedule
+}
+
 // play runs a story: at each moment the due measurements of each metric say
 // the next letter of its own story. T terminates the run. It ends with the run,
 // with the letters, or after 1000 moments.
 func play(t *testing.T, run *v1alpha1.AnalysisRun, stories map[string]string) time.Duration {
 	t.Helper()
 	now := noon
-	run.Status = Next(run, nil, now)
+	var schedule Schedule
+	run.Status, schedule = Next(run, nil, now)
 	for range 1000 {
-		schedule := Due(run, now)
 		var results []Result
 		for _, task := range schedule.Tasks {
 			story := stories[task.Metric]
@@ -79,16 +90,16 @@ func play(t *testing.T, run *v1alpha1.AnalysisRun, stories map[string]string) ti
 			}
 			results = append(results, Result{Task: task, Started: now, Finished: now, Reply: reply})
 		}
-		run.Status = Next(run, results, now)
+		run.Status, schedule = Next(run, results, now)
 		if run.Status.Phase.Completed() {
 			return now.Sub(noon)
 		}
-		schedule = Due(run, now)
 		if schedule.Wake.IsZero() && len(schedule.Tasks) == 0 {
 			t.Fatalf("the run sleeps for ever: %+v", run.Status)
 		}
 		if len(schedule.Tasks) == 0 {
 			now = schedule.Wake
+			schedule = scheduleOf(run, now)
 		}
 	}
 	return now.Sub(noon)
@@ -241,13 +252,13 @@ func TestTerminate(t *testing.T) {
 			run.Spec.Terminate = true
 			now := noon.Add(time.Hour)
 			var results []Result
-			for _, task := range Due(run, now).Tasks {
+			for _, task := range scheduleOf(run, now).Tasks {
 				if task.Verb != Terminate {
 					t.Fatalf("task is %s", task.Verb)
 				}
 				results = append(results, Result{Task: task, Started: now, Finished: now, Reply: Reply{Phase: phases[c.then]}})
 			}
-			status := Next(run, results, now)
+			status := statusOf(run, results, now)
 			if status.Phase != c.want {
 				t.Errorf("got %s", status.Phase)
 			}
@@ -292,17 +303,19 @@ func TestInvalidSpecs(t *testing.T) {
 		{"a condition that is too long", runOf(metric("rate", func(m *v1alpha1.Metric) { m.SuccessCondition = strings.Repeat(" ", 5000) })), "Too long"},
 		{"a dry run of nothing", withDryRun(runOf(metric("rate")), "x"), "dryRun[0]: Rule didn't match any metric name(s)"},
 		{"a dry run that is no pattern", withDryRun(runOf(metric("rate")), "("), "neither a name nor a regular expression"},
+		{"a dry run that takes long to read", withDryRun(runOf(metric("rate")), "r|(a{100}){10}"), "needs more than 500 instructions"},
+		{"rules that take long to look for", slowRules(), "looking for the rules in the names of all metrics takes too long"},
 		{"an argument without value", withArg(runOf(metric("rate")), v1alpha1.Argument{Name: "x"}), "args.x was not resolved"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			status := Next(c.run, nil, noon)
+			status, schedule := Next(c.run, nil, noon)
 			if status.Phase != v1alpha1.AnalysisPhaseError || !strings.HasPrefix(status.Message, "Analysis spec invalid: ") ||
 				!strings.Contains(status.Message, c.want) || status.CompletedAt == nil {
 				t.Errorf("got %+v, want %q", status, c.want)
 			}
-			if got := Due(c.run, noon); len(got.Tasks) != 0 {
-				t.Errorf("an invalid run has tasks: %+v", got)
+			if len(schedule.Tasks) != 0 || !schedule.Wake.IsZero() {
+				t.Errorf("an invalid run has tasks: %+v", schedule)
 			}
 		})
 	}
@@ -311,6 +324,45 @@ func TestInvalidSpecs(t *testing.T) {
 func withDryRun(run *v1alpha1.AnalysisRun, rule string) *v1alpha1.AnalysisRun {
 	run.Spec.DryRun = []v1alpha1.DryRun{{MetricName: rule}}
 	return run
+}
+
+// slowRules has as many rules and letters as fit.
+func slowRules() *v1alpha1.AnalysisRun {
+	var metrics []v1alpha1.Metric
+	for i := range 200 {
+		metrics = append(metrics, metric(strings.Repeat("x", 1000)+strconv.Itoa(i)))
+	}
+	run := runOf(metrics...)
+	for i := range 100 {
+		run.Spec.DryRun = append(run.Spec.DryRun, v1alpha1.DryRun{MetricName: strings.Repeat("x?", 50) + strconv.Itoa(i)})
+	}
+	return run
+}
+
+func TestAnySetOfRulesIsReadSoon(t *testing.T) {
+	for name, rule := range map[string]string{
+		"repetitions":            "m|(" + strings.Repeat("[a-z]?", 30) + "%d){1000}",
+		"repetitions in others":  "m|((a{10}){10}){10}%d",
+		"classes of Unicode":     `m|(?i)[` + strings.Repeat(`\pL\PL`, 38) + `]%d`,
+		"ranges of Unicode":      `m|(?i)[` + strings.Repeat(`\x{41}-\x{1e942}`, 13) + `]%d`,
+		"as much as is accepted": "m|" + strings.Repeat("[^a-z]?", 34) + "%d",
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := runOf(metric("m"))
+			for i := range 100 {
+				run.Spec.DryRun = append(run.Spec.DryRun, v1alpha1.DryRun{MetricName: fmt.Sprintf(rule, i)})
+				run.Spec.MeasurementRetention = append(run.Spec.MeasurementRetention, v1alpha1.MeasurementRetention{MetricName: fmt.Sprintf(rule, i)})
+			}
+			start := time.Now()
+			status := statusOf(run, nil, noon)
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("took %s", took)
+			}
+			if accepted := status.Phase == v1alpha1.AnalysisPhaseRunning; accepted != strings.Contains(name, "accepted") {
+				t.Errorf("got %s: %.200s", status.Phase, status.Message)
+			}
+		})
+	}
 }
 
 func withArg(run *v1alpha1.AnalysisRun, arg v1alpha1.Argument) *v1alpha1.AnalysisRun {
@@ -330,11 +382,11 @@ func TestLimitsMayBeArguments(t *testing.T) {
 
 func TestAResultCountsOnce(t *testing.T) {
 	run := runOf(metric("rate", every("1m"), count(3)))
-	run.Status = Next(run, nil, noon)
-	task := Due(run, noon).Tasks[0]
+	run.Status = statusOf(run, nil, noon)
+	task := scheduleOf(run, noon).Tasks[0]
 	result := Result{Task: task, Started: noon, Finished: noon, Reply: Reply{Phase: v1alpha1.AnalysisPhaseSuccessful}}
-	run.Status = Next(run, []Result{result}, noon)
-	again := Next(run, []Result{result}, noon)
+	run.Status = statusOf(run, []Result{result}, noon)
+	again := statusOf(run, []Result{result}, noon)
 	if diff := cmp.Diff(run.Status, again); diff != "" {
 		t.Error(diff)
 	}
@@ -345,7 +397,7 @@ func TestACompletedRunStaysAsItIs(t *testing.T) {
 	play(t, run, map[string]string{"rate": "S"})
 	before := run.Status.DeepCopy()
 	late := Result{Task: Task{Metric: "rate", Number: 2}, Reply: Reply{Phase: v1alpha1.AnalysisPhaseFailed}}
-	if diff := cmp.Diff(*before, Next(run, []Result{late}, noon.Add(time.Hour))); diff != "" {
+	if diff := cmp.Diff(*before, statusOf(run, []Result{late}, noon.Add(time.Hour))); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -383,7 +435,7 @@ func TestAConditionMayHoldASecret(t *testing.T) {
 	run := withArg(runOf(metric("rate", func(m *v1alpha1.Metric) { m.SuccessCondition = "result > {{args.least}}" })), v1alpha1.Argument{
 		Name: "least", ValueFrom: &v1alpha1.ValueFrom{SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "s", Key: "k"}},
 	})
-	if got := Next(run, nil, noon); got.Phase != v1alpha1.AnalysisPhaseRunning {
+	if got := statusOf(run, nil, noon); got.Phase != v1alpha1.AnalysisPhaseRunning {
 		t.Errorf("got %s: %s", got.Phase, got.Message)
 	}
 }

@@ -12,9 +12,6 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// DefaultMaxWeight is the total of all weights when spec.strategy.canary.trafficRouting.maxTrafficWeight is not set.
-const DefaultMaxWeight int32 = 100
-
 // Split is the whole routing a Rollout wants. It is a value: two equal splits
 // mean the same routes. The weights of all backends sum to MaxWeight.
 type Split struct {
@@ -76,10 +73,12 @@ type Router interface {
 	// Type names the router as the metrics and events of the served API do, for example "Nginx".
 	Type() string
 	// Observe reports the split asked for now. It must change nothing and may read only caches.
-	// With a *field.Error it still reports what the usable routes ask for, so that an abort can
-	// bring their traffic home.
+	// Routes that were made for an earlier spec count, also when the spec names another router by
+	// now. With a *field.Error it still reports what the routes ask for, so that an abort can bring
+	// their traffic home.
 	Observe(context.Context, Ref) (Observed, error)
-	// Apply makes the routes equal to the split and removes managed routes that the split does
-	// not name. Applying the same split twice writes nothing the second time.
+	// Apply makes the routes equal to the split. Applying the same split twice writes nothing the
+	// second time. It removes managed routes that the spec no longer names: it takes their traffic
+	// first, and the rest when it is called for what was observed then.
 	Apply(context.Context, Ref, Split) ([]Change, error)
 }

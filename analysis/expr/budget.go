@@ -3,9 +3,6 @@ package expr
 import (
 	"errors"
 	"reflect"
-
-	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/vm/runtime"
 )
 
 const (
@@ -14,35 +11,67 @@ const (
 	maxWork = 1_000_000
 	// maxText is the longest text one evaluation may build.
 	maxText = 1 << 20
+	// maxRoom is how many bytes of texts, lists and maps its functions may
+	// build, all together: what is kept until its end must fit in the
+	// memory of the controller many times.
+	maxRoom = 8 << 20
+	// maxValues is how many values its loops and literals may put into lists.
+	maxValues = 200_000
+	// roomOfValue is the most one value takes in a list or a map.
+	roomOfValue = 128
 )
 
 var (
 	errWork = errors.New("expression takes too long: it looks at more than 1,000,000 values")
 	errText = errors.New("expression builds a text longer than 1 MiB")
-)
-
-// The names under which a budget is known to a compiled expression. They are
-// not words of the language, so a user cannot write them.
-const (
-	nameSpend = "$spend"
-	nameAdd   = "$add"
+	errRoom = errors.New("expression builds more than 8 MiB of texts and lists")
 )
 
 // budget is what one evaluation may still do. Its methods panic when it is
 // used up: that is how an expression is stopped from within.
 type budget struct {
-	left int
+	work, room int
+	patterns   map[string]pattern
 }
 
-// spend pays for looking at a value and returns it.
-func (b *budget) spend(args ...any) any {
-	b.pay(args[0])
-	return args[0]
+func newBudget() *budget {
+	return &budget{work: maxWork, room: maxRoom, patterns: map[string]pattern{}}
 }
 
-// pay takes the size of a value from the budget, all its parts included. It
-// walks no further than the budget goes.
-func (b *budget) pay(value any) {
+// take pays for work.
+func (b *budget) take(n int) {
+	b.work -= n
+	if b.work < 0 {
+		panic(errWork)
+	}
+}
+
+// fill pays for memory.
+func (b *budget) fill(bytes int) {
+	b.room -= bytes
+	if b.room < 0 {
+		panic(errRoom)
+	}
+}
+
+// grow pays for building a text.
+func (b *budget) grow(size int) {
+	if size < 0 || size > maxText {
+		panic(errText)
+	}
+	b.fill(size)
+	b.take(size / 64)
+}
+
+// pay takes the size of a value from the budget, all its parts included, and
+// returns it. It walks no further than the budget goes.
+func (b *budget) pay(value any) int {
+	before := b.work
+	b.walk(value)
+	return before - b.work
+}
+
+func (b *budget) walk(value any) {
 	b.take(1)
 	switch v := value.(type) {
 	case string:
@@ -52,99 +81,29 @@ func (b *budget) pay(value any) {
 		b.take(len(v))
 	case []any:
 		for _, item := range v {
-			b.pay(item)
+			b.walk(item)
 		}
 	case map[string]any:
 		for _, item := range v {
-			b.pay(item)
+			b.walk(item)
 		}
 	case nil, bool, int, int64, float64:
 	default:
-		b.payReflected(reflect.ValueOf(value))
+		b.walkReflected(reflect.ValueOf(value))
 	}
 }
 
-// payReflected pays for the rare values that are not made of JSON.
-func (b *budget) payReflected(value reflect.Value) {
+// walkReflected pays for the rare values that are not made of JSON.
+func (b *budget) walkReflected(value reflect.Value) {
 	switch value.Kind() {
 	case reflect.Slice, reflect.Array:
 		for i := range value.Len() {
-			b.pay(value.Index(i).Interface())
+			b.walk(value.Index(i).Interface())
 		}
 	case reflect.Map:
 		for _, key := range value.MapKeys() {
-			b.pay(value.MapIndex(key).Interface())
+			b.walk(value.MapIndex(key).Interface())
 		}
 	default:
 	}
-}
-
-func (b *budget) take(n int) {
-	b.left -= n
-	if b.left < 0 {
-		panic(errWork)
-	}
-}
-
-// add is the operator +, for texts no longer than maxText.
-func (b *budget) add(args ...any) any {
-	b.take(1)
-	left, okLeft := args[0].(string)
-	right, okRight := args[1].(string)
-	if okLeft && okRight {
-		b.grow(len(left) + len(right))
-	}
-	return runtime.Add(args[0], args[1])
-}
-
-// grow pays for building a text.
-func (b *budget) grow(size int) {
-	if size < 0 || size > maxText {
-		panic(errText)
-	}
-	b.take(size / 64)
-}
-
-// meter rewrites an expression so that it pays for its work: every turn of a
-// loop, every value given to a function or compared, every text it builds.
-type meter struct{}
-
-// Visit is called by the compiler for each node, parts before the whole.
-func (meter) Visit(node *ast.Node) {
-	switch n := (*node).(type) {
-	case *ast.PredicateNode:
-		n.Node = call(nameSpend, n.Node)
-	case *ast.BuiltinNode:
-		for i := range n.Arguments {
-			n.Arguments[i] = metered(n.Arguments[i])
-		}
-	case *ast.BinaryNode:
-		meterOperator(node, n)
-	}
-}
-
-func meterOperator(node *ast.Node, n *ast.BinaryNode) {
-	switch n.Operator {
-	case "&&", "||", "and", "or", "..", "??", "-", "*", "/", "%", "**", "^":
-	case "+":
-		ast.Patch(node, call(nameAdd, n.Left, n.Right))
-	default:
-		n.Left, n.Right = metered(n.Left), metered(n.Right)
-	}
-}
-
-// metered wraps a node whose value has parts; constants are as long as the
-// source, which has its own limit.
-func metered(node ast.Node) ast.Node {
-	switch node.(type) {
-	case *ast.PredicateNode, *ast.NilNode, *ast.IntegerNode, *ast.FloatNode,
-		*ast.BoolNode, *ast.StringNode, *ast.ConstantNode:
-		return node
-	default:
-		return call(nameSpend, node)
-	}
-}
-
-func call(name string, args ...ast.Node) ast.Node {
-	return &ast.CallNode{Callee: &ast.IdentifierNode{Value: name}, Arguments: args}
 }

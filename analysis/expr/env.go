@@ -3,18 +3,26 @@ package expr
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
+// added are the functions that the language does not have.
+var added = []string{"asInt", "asFloat", "isNaN", "isInf", "isNil", "default"}
+
+// replaced are the functions of the language that environment replaces: they
+// read the clock, or their cost is not that of their arguments.
+var replaced = append(slices.Sorted(maps.Keys((&budget{}).texts())), "now")
+
 // environment is what an expression can name besides the language's own
-// functions. Functions of the language that can build unbounded texts or read
-// the clock are replaced.
+// functions.
 func environment(result any, now time.Time, b *budget) map[string]any {
-	return map[string]any{
+	env := map[string]any{
 		"result":  result,
 		"asInt":   asInt,
 		"asFloat": asFloat,
@@ -29,62 +37,18 @@ func environment(result any, now time.Time, b *budget) map[string]any {
 			}
 			return result
 		},
-		"now":     func(zone ...*time.Location) time.Time { return inZone(now, zone) },
-		"repeat":  b.repeat,
-		"replace": b.replace,
-		"join":    b.join,
-		nameSpend: b.spend,
-		nameAdd:   b.add,
+		"now": func(zone ...*time.Location) time.Time { return inZone(now, zone) },
 	}
+	maps.Copy(env, b.texts())
+	maps.Copy(env, b.meters())
+	return env
 }
-
-// replaced are the functions of the language that environment replaces.
-var replaced = []string{"now", "repeat", "replace", "join"}
 
 func inZone(now time.Time, zone []*time.Location) time.Time {
 	if len(zone) == 1 && zone[0] != nil {
 		return now.In(zone[0])
 	}
 	return now
-}
-
-func (b *budget) repeat(text string, n int) string {
-	if n < 0 {
-		panic(fmt.Errorf("repeat %d times: the number must not be negative", n))
-	}
-	if n > maxText {
-		panic(errText)
-	}
-	b.grow(len(text) * n)
-	return strings.Repeat(text, n)
-}
-
-func (b *budget) replace(text, from, to string) string {
-	hits := strings.Count(text, from)
-	b.take(1 + len(text)/64)
-	b.grow(len(text) + hits*max(0, len(to)-len(from)))
-	return strings.ReplaceAll(text, from, to)
-}
-
-func (b *budget) join(values any, glue ...string) string {
-	b.pay(values)
-	list := reflect.ValueOf(values)
-	if list.Kind() != reflect.Slice {
-		panic(fmt.Errorf("join takes a list of texts, not %T", values))
-	}
-	separator := strings.Join(glue, "")
-	parts := make([]string, list.Len())
-	size := len(separator) * len(parts)
-	for i := range parts {
-		part, ok := list.Index(i).Interface().(string)
-		if !ok {
-			panic(fmt.Errorf("join takes a list of texts, not %T", values))
-		}
-		parts[i] = part
-		size += len(part)
-	}
-	b.grow(size)
-	return strings.Join(parts, separator)
 }
 
 // asInt makes a whole number of a number or of the text of one.

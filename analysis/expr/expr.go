@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"time"
 
 	exprlang "github.com/expr-lang/expr"
@@ -26,11 +27,6 @@ type Outcome struct {
 	Message string
 }
 
-// Judge is a pair of compiled conditions for values of one type.
-type Judge struct {
-	success, failure *program
-}
-
 // Check reports a condition that can never be evaluated: too long, too deep,
 // or not an expression. What depends on the type of the value is left for later.
 func Check(source string) error {
@@ -43,9 +39,30 @@ func Check(source string) error {
 	return nil
 }
 
-// Compile makes a Judge for values of the type of sample.
-func Compile(conditions Conditions, sample any) (Judge, error) {
-	var j Judge
+// Evaluate judges a value. It never panics and never takes long.
+//
+// A value is good when no condition says otherwise, with one exception: no data,
+// NaN and infinity are good only when a condition shows that its author thought
+// of them: len(result) or result == [] for an empty list; isNil, default, ?? or
+// nil for no value; isNaN for NaN; isInf for infinity. Otherwise they are
+// inconclusive.
+func Evaluate(conditions Conditions, result any, now time.Time) Outcome {
+	result = plain(result)
+	j, err := newJudge(conditions, result)
+	if err != nil {
+		return failed(err, result)
+	}
+	return j.judge(result, now)
+}
+
+// judge is a pair of compiled conditions for values of one type.
+type judge struct {
+	success, failure *program
+}
+
+// newJudge makes a judge for values of the type of sample.
+func newJudge(conditions Conditions, sample any) (judge, error) {
+	var j judge
 	for _, c := range []struct {
 		name, source string
 		into         **program
@@ -58,30 +75,14 @@ func Compile(conditions Conditions, sample any) (Judge, error) {
 		}
 		p, err := compile(c.source, sample, exprlang.AsBool())
 		if err != nil {
-			return Judge{}, fmt.Errorf("%s: %w", c.name, err)
+			return judge{}, fmt.Errorf("%s: %w", c.name, err)
 		}
 		*c.into = &p
 	}
 	return j, nil
 }
 
-// Evaluate compiles the conditions for a value and judges it.
-func Evaluate(conditions Conditions, result any, now time.Time) Outcome {
-	result = plain(result)
-	j, err := Compile(conditions, result)
-	if err != nil {
-		return failed(err, result)
-	}
-	return j.Evaluate(result, now)
-}
-
-// Evaluate judges a value. It never panics and never takes long.
-//
-// A value is good when no condition says otherwise, with one exception: no data,
-// NaN and infinity are good only when a condition shows that its author thought
-// of them (isNil, default, ?? or len; isNaN or isInf). Otherwise they are inconclusive.
-func (j Judge) Evaluate(result any, now time.Time) Outcome {
-	result = plain(result)
+func (j judge) judge(result any, now time.Time) Outcome {
 	var good, bad bool
 	var err error
 	if j.success != nil {
@@ -103,7 +104,7 @@ func (j Judge) Evaluate(result any, now time.Time) Outcome {
 	return Outcome{Phase: phase}
 }
 
-func (j Judge) phase(good, bad bool) v1alpha1.AnalysisPhase {
+func (j judge) phase(good, bad bool) v1alpha1.AnalysisPhase {
 	switch {
 	case bad:
 		return v1alpha1.AnalysisPhaseFailed
@@ -117,19 +118,22 @@ func (j Judge) phase(good, bad bool) v1alpha1.AnalysisPhase {
 }
 
 // unfounded says why a pass rests on nothing; empty when it does not.
-func (j Judge) unfounded(result any) string {
+func (j judge) unfounded(result any) string {
 	var m minds
 	for _, p := range []*program{j.success, j.failure} {
 		if p != nil {
-			m.noData = m.noData || p.minds.noData
-			m.noNum = m.noNum || p.minds.noNum
+			m = m.or(p.minds)
 		}
 	}
 	switch {
-	case empty(result) && !m.noData:
-		return "the metric has no data, and no condition says what that means; test len(result) or isNil(result) to decide it"
-	case hasNoNumber(result) && !m.noNum:
-		return "the value holds NaN or infinity, and no condition says what that means; test isNaN or isInf to decide it"
+	case result == nil && !m.absent:
+		return "the metric has no data, and no condition says what that means; test isNil(result) to decide it"
+	case result != nil && empty(result) && !m.empty:
+		return "the metric has no data, and no condition says what that means; test len(result) to decide it"
+	case holds(result, math.IsNaN) && !m.nan:
+		return "the value holds NaN, and no condition says what that means; test isNaN to decide it"
+	case holds(result, isInfinite) && !m.inf:
+		return "the value holds infinity, and no condition says what that means; test isInf to decide it"
 	}
 	return ""
 }
@@ -199,23 +203,18 @@ func empty(result any) bool {
 	}
 }
 
-// hasNoNumber reports NaN or infinity in a value or a vector.
-func hasNoNumber(result any) bool {
+// holds reports a kind of number in a value or a vector.
+func holds(result any, kind func(float64) bool) bool {
 	switch v := result.(type) {
 	case float64:
-		return math.IsNaN(v) || math.IsInf(v, 0)
+		return kind(v)
 	case []float64:
-		for _, f := range v {
-			if hasNoNumber(f) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, kind)
 	case []any:
-		for _, f := range v {
-			if hasNoNumber(f) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(v, func(item any) bool { return holds(item, kind) })
+	default:
+		return false
 	}
-	return false
 }
+
+func isInfinite(f float64) bool { return math.IsInf(f, 0) }

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"math"
-	"strings"
 	"testing"
 	"time"
 
@@ -47,11 +46,24 @@ func TestEvaluate(t *testing.T) {
 		{"NaN anywhere in the vector is no pass", "result[0] < 1", "", []float64{0, nan}, inconclusive},
 		{"NaN passes when the author says so", "isNaN(result) || result < 1", "", nan, successful},
 		{"NaN fails when the author says so", "", "isNaN(result[0])", []float64{nan}, failedPhase},
+		{"NaN does not pass when the author thought of infinity only", "", "isInf(result[0]) || result[0] > 0.05", []float64{nan}, inconclusive},
 		{"infinity does not pass", "", "result < 0.95", inf, inconclusive},
+		{"infinity does not pass when the author thought of NaN only", "!isNaN(result)", "", inf, inconclusive},
 		{"infinity passes when the author says so", "isInf(result)", "", inf, successful},
 		{"an empty vector does not pass a failure condition", "", "any(result, # > 1)", []float64{}, inconclusive},
 		{"an empty vector does not pass all()", "all(result, # < 1)", "", []float64{}, inconclusive},
 		{"an empty vector passes when the author says so", "len(result) == 0 || result[0] < 1", "", []float64{}, successful},
+		{"an empty vector passes when the author writes it", "result == []", "", []float64{}, successful},
+		{"an empty vector written first is the same", "[] == result || result[0] < 1", "", []float64{}, successful},
+		{"a full vector is not the empty one", "result != [] && result[0] < 1", "", []float64{0.5}, successful},
+		{"count says nothing of an empty vector", "count(result, # > 0.05) == 0", "", []float64{}, inconclusive},
+		{"count in a failure condition says nothing either", "", "count(result, # > 0.05) > 0", []float64{}, inconclusive},
+		{"the length of something else says nothing of it", "len(filter(result, # > 0.05)) == 0", "", []float64{}, inconclusive},
+		{"nil says nothing of an empty vector", "result != nil && all(result, # < 0.05)", "", []float64{}, inconclusive},
+		{"isNil says nothing of an empty vector", "!isNil(result) && all(result, # < 0.05)", "", []float64{}, inconclusive},
+		{"default says nothing of an empty vector", "all(default(result, [1]), # < 0.05)", "", []float64{}, inconclusive},
+		{"?? says nothing of an empty vector", "all(result ?? [1], # < 0.05)", "", []float64{}, inconclusive},
+		{"a function that is only named says nothing of it", "let x = len; true", "", []float64{}, inconclusive},
 		{"an index into an empty vector is an error", "result[0] < 1", "", []float64{}, errored},
 		{"nil does not pass without conditions", "", "", nil, inconclusive},
 		{"nil pointer is nil", "isNil(result)", "", nothing, successful},
@@ -74,6 +86,21 @@ func TestEvaluate(t *testing.T) {
 		{"time is the time given", `now() == date("2026-03-01T12:00:00Z") && now() - duration("1h") < now()`, "", 1.0, successful},
 		{"texts can be joined", `join(map(result, string(#)), ",") == "1,2"`, "", []float64{1, 2}, successful},
 		{"texts can be replaced", `replace(result, "a", "b") == "bbc" && repeat("x", 3) == "xxx"`, "", "abc", successful},
+		{"texts change their letters", `upper(result) == "ABC" && lower("Ä") == "ä" && trim("  a ") == "a" && trim("xax", "x") == "a"`, "", "abc", successful},
+		{"texts are split", `split("a,b,c", ",") == ["a", "b", "c"] && split("a,b,c", ",", 2)[1] == "b,c" && splitAfter("a,b", ",")[0] == "a,"`, "", 1.0, successful},
+		{"the first hits are replaced", `replace("aaa", "a", "b", 2) == "bba" && replace("aaa", "a", "b", -1) == "bbb"`, "", 1.0, successful},
+		{"values have texts", `string(result) == "[1 2]" && string(1 == 1) == "true" && string(nil) == "<nil>" && string(duration("1m")) == "1m0s"`, "", []float64{1, 2}, successful},
+		{"JSON is written and read", `toJSON({"a": [1, "<"]}) == "{\n  \"a\": [\n    1,\n    \"\\u003c\"\n  ]\n}" && fromJSON("{\"a\":[1]}").a[0] == 1`, "", 1.0, successful},
+		{"base64 is written and read", `fromBase64(toBase64(result)) == "abc"`, "", "abc", successful},
+		{"what is not base64 is an error", `fromBase64("?") == ""`, "", 1.0, errored},
+		{"equal values are dropped", `uniq(result) == [1, 2] && uniq(["a", "a"]) == ["a"]`, "", []float64{1, 2, 1}, successful},
+		{"lists are sorted, joined and grouped", `concat(result, [3]) == [2, 1, 3] && reverse(sort(result)) == [2, 1] && len(groupBy(result, # > 1)) == 2 && median(result) == 1.5`, "", []float64{2, 1}, successful},
+		{"a regular expression is found", `result matches "^a[bc]{2}$" && result matches "b" && !(result matches "B") && b"xy" matches "y"`, "", "abc", successful},
+		{"a regular expression is computed", `result matches ("^" + "ab")`, "", "abc", successful},
+		{"nothing matches nothing", `result matches "a" || isNil(result)`, "", nil, successful},
+		{"what is no regular expression is an error", `result matches "["`, "", "abc", errored},
+		{"a number does not match", `result matches "1"`, "", 1.0, errored},
+		{"times have methods", `now().Format("2006-01-02") == "2026-03-01" && now().Add(duration("1h")).Hour() == 13`, "", 1.0, successful},
 		{"let and conditionals work", `let x = result[0]; x > 1 ? true : false`, "", []float64{2}, successful},
 		{"an unknown name is an error", "results > 1", "", 1.0, errored},
 		{"something unfinished is an error", "result >", "", 1.0, errored},
@@ -108,11 +135,23 @@ func TestMessages(t *testing.T) {
 		{
 			"no data says how to decide it", "", "any(result, # > 1)",
 			[]float64{},
-			Outcome{inconclusive, "the metric has no data, and no condition says what that means; test len(result) or isNil(result) to decide it"},
+			Outcome{inconclusive, "the metric has no data, and no condition says what that means; test len(result) to decide it"},
+		},
+		{
+			"no value says how to decide it", "", "false", nil,
+			Outcome{inconclusive, "the metric has no data, and no condition says what that means; test isNil(result) to decide it"},
 		},
 		{
 			"NaN says how to decide it", "", "result > 1", math.NaN(),
-			Outcome{inconclusive, "the value holds NaN or infinity, and no condition says what that means; test isNaN or isInf to decide it"},
+			Outcome{inconclusive, "the value holds NaN, and no condition says what that means; test isNaN to decide it"},
+		},
+		{
+			"infinity says how to decide it", "", "result < 1", math.Inf(1),
+			Outcome{inconclusive, "the value holds infinity, and no condition says what that means; test isInf to decide it"},
+		},
+		{
+			"an error of several lines is told in one", `int("a` + "\\n" + `b") == 1`, "", 1.0,
+			Outcome{errored, "successCondition: expression failed: invalid operation: int(a b) (1:1)"},
 		},
 	}
 	for _, c := range cases {
@@ -120,75 +159,6 @@ func TestMessages(t *testing.T) {
 			got := Evaluate(Conditions{c.success, c.failure}, c.result, noon)
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
-			}
-		})
-	}
-}
-
-// hostile are expressions that exhaust a naive engine.
-func hostile() map[string]string {
-	many := strings.Repeat
-	doubled := `let a0 = "x"; `
-	for i := range 60 {
-		n, m := string(rune('a'+i/26))+string(rune('a'+i%26)), "a0"
-		if i > 0 {
-			m = string(rune('a'+(i-1)/26)) + string(rune('a'+(i-1)%26))
-		}
-		doubled += "let v" + n + " = " + ternary(i == 0, m, "v"+m) + " + " + ternary(i == 0, m, "v"+m) + "; "
-	}
-	return map[string]string{
-		"a megabyte":                     "result > 1" + many(" || true", 1<<17),
-		"parentheses":                    many("(", 100_000) + "1" + many(")", 100_000),
-		"parentheses within the length":  many("(", 2000) + "1" + many(")", 2000),
-		"exclamation marks":              many("!", 4000) + "true",
-		"brackets":                       many("[", 4000),
-		"minus signs":                    many("-", 4000) + "1",
-		"nots":                           many("not ", 1000) + "true",
-		"conditionals":                   many("true ? 1 : ", 300) + "1",
-		"nested loops over ranges":       "all(1..100000, all(1..100000, all(1..100000, # > 0)))",
-		"nested loops over the result":   "all(result, all(result, all(result, # >= 0)))",
-		"builtins in loops":              "all(result, sum(result) >= 0)",
-		"search in loops":                "all(result, # in result)",
-		"comparison in loops":            "all(result, result == result)",
-		"repeat of repeat":               `repeat(repeat("ab", 400000), 1000000) == ""`,
-		"replace":                        `replace(repeat("a", 100000), "", repeat("a", 100000)) == ""`,
-		"join":                           `join(map(1..10000, "a"), repeat("a", 100000)) == ""`,
-		"doubling of text":               doubled + "true == (vch != '')",
-		"doubling of text by reduce":     `reduce(1..1000, #acc + #acc, "a") == ""`,
-		"doubling of lists":              "reduce(1..1000, concat(#acc, #acc), [1]) == []",
-		"doubling of nested lists":       "toJSON(reduce(1..1000, [#acc, #acc], [1])) == ''",
-		"text of nested lists":           "string(reduce(1..1000, [#acc, #acc], [1])) == ''",
-		"comparison of nested lists":     "let a = reduce(1..1000, [#acc, #acc], [1]); a == a",
-		"reading of nested lists":        "reduce(1..1000, [#acc, #acc], [1]) in [[1]]",
-		"flattening of nested lists":     "len(flatten(reduce(1..1000, [#acc, #acc], [1]))) > 0",
-		"a huge power":                   "2 ** 100000 > 0 && 1..1000000000 == 1",
-		"a string that opens":            `"` + many("(", 1000),
-		"a comment that opens":           "/*" + many("(", 1000),
-		"brackets hidden behind strings": `"" == "" && ` + many("(", 500) + `"`,
-	}
-}
-
-func ternary(yes bool, a, b string) string {
-	if yes {
-		return a
-	}
-	return b
-}
-
-func TestHostileExpressionsEndSoon(t *testing.T) {
-	result := make([]float64, 10_000)
-	for name, source := range hostile() {
-		t.Run(name, func(t *testing.T) {
-			start := time.Now()
-			got := Evaluate(Conditions{Success: source}, result, noon)
-			if got.Phase != errored {
-				t.Errorf("got %+v", got)
-			}
-			if took := time.Since(start); took > 20*time.Second {
-				t.Errorf("took %s", took)
-			}
-			if len(got.Message) > 600 {
-				t.Errorf("message has %d bytes", len(got.Message))
 			}
 		})
 	}
@@ -233,23 +203,4 @@ func TestCheck(t *testing.T) {
 	if err := Check("result >"); err == nil {
 		t.Error("an unfinished expression is accepted")
 	}
-}
-
-func FuzzEvaluate(f *testing.F) {
-	for _, source := range hostile() {
-		f.Add(source)
-	}
-	f.Add("result[0] > 0.95")
-	f.Fuzz(func(t *testing.T, source string) {
-		start := time.Now()
-		for _, result := range []any{1.0, []float64{1, 2}, "text", nil, map[string]any{"a": []any{1.0}}} {
-			got := Evaluate(Conditions{Success: source}, result, noon)
-			if !got.Phase.Completed() {
-				t.Errorf("phase %q", got.Phase)
-			}
-		}
-		if took := time.Since(start); took > time.Minute {
-			t.Errorf("took %s", took)
-		}
-	})
 }

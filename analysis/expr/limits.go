@@ -4,34 +4,32 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-const (
-	// MaxBytes is the longest expression that is compiled.
-	MaxBytes = 4096
-	// MaxDepth is how deep brackets, prefix operators and conditionals may
-	// nest. The compiler recurses on each, and a stack overflow ends a Go
-	// process, so depth is counted before the compiler sees the text.
-	MaxDepth = 64
-)
+// maxDepth is how deep brackets, prefix operators and conditionals may nest.
+// The compiler recurses on each, and a stack overflow ends a Go process, so
+// depth is counted before the compiler sees the text.
+const maxDepth = 64
 
 // checkSize reports text that is too long or too deep to be compiled.
 func checkSize(source string) error {
-	if len(source) > MaxBytes {
-		return fmt.Errorf("expression is %d bytes long, above the limit of %d; make it shorter", len(source), MaxBytes)
+	if most := v1alpha1.MaxExpressionBytes; len(source) > most {
+		return fmt.Errorf("expression is %d bytes long, above the limit of %d; make it shorter", len(source), most)
 	}
-	if depth := nesting(source); depth > MaxDepth {
-		return fmt.Errorf("expression nests %d deep or more, above the limit of %d; make it flatter", depth, MaxDepth)
+	if depth := nesting(source); depth > maxDepth {
+		return fmt.Errorf("expression nests %d deep or more, above the limit of %d; make it flatter", depth, maxDepth)
 	}
 	return nil
 }
 
 // nesting is an upper bound of how deep the parser would recurse: open
 // brackets, the prefix operators in a row, and conditionals, which nest to
-// the right. It stops counting just above MaxDepth.
+// the right. It stops counting just above maxDepth.
 func nesting(source string) int {
 	var s scanner
-	for i := 0; i < len(source) && s.deepest <= MaxDepth; {
+	for i := 0; i < len(source) && s.deepest <= maxDepth; {
 		i += s.step(source[i:])
 	}
 	return s.deepest

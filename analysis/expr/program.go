@@ -7,6 +7,9 @@ import (
 
 	exprlang "github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
 )
@@ -24,24 +27,39 @@ func compile(source string, sample any, want exprlang.Option) (program, error) {
 	if err := checkSize(source); err != nil {
 		return program{}, err
 	}
-	tree, err := parser.Parse(source)
+	config := language(sample, want)
+	tree, err := parser.ParseWithConfig(source, config)
 	if err != nil {
 		return program{}, fmt.Errorf("expression does not parse: %s", brief(err))
 	}
-	env := environment(sample, time.Time{}, &budget{})
-	options := []exprlang.Option{exprlang.Env(env), want, exprlang.Optimize(false)}
-	for _, name := range replaced {
-		options = append(options, exprlang.DisableBuiltin(name))
-	}
+	minds := mindsOf(tree.Node)
+	ast.Walk(&tree.Node, patterned{})
 	// Metering hides types from the checker, so types are checked without it first.
-	if _, err := exprlang.Compile(source, options...); err != nil {
+	if _, err := checker.Check(tree, config); err != nil {
 		return program{}, fmt.Errorf("expression does not compile: %s", brief(err))
 	}
-	code, err := exprlang.Compile(source, append(options, exprlang.Patch(meter{}))...)
+	ast.Walk(&tree.Node, meter{})
+	if _, err := checker.Check(tree, config); err != nil {
+		return program{}, fmt.Errorf("expression does not compile: %s", brief(err))
+	}
+	code, err := compiler.Compile(tree, config)
 	if err != nil {
 		return program{}, fmt.Errorf("expression does not compile: %s", brief(err))
 	}
-	return program{code: code, minds: mindsOf(tree.Node)}, nil
+	return program{code: code, minds: minds}, nil
+}
+
+// language is what an expression over values like sample may say.
+func language(sample any, want exprlang.Option) *conf.Config {
+	config := conf.CreateNew()
+	config.Optimize = false
+	config.WithEnv(environment(sample, time.Time{}, &budget{}))
+	for _, name := range replaced {
+		delete(config.Builtins, name)
+		config.Disabled[name] = true
+	}
+	want(config)
+	return config
 }
 
 // run evaluates the expression. A panic of the engine becomes an error.
@@ -51,63 +69,22 @@ func (p program) run(result any, now time.Time) (out any, err error) {
 			err = fmt.Errorf("expression failed: %v", r)
 		}
 	}()
-	out, err = exprlang.Run(p.code, environment(result, now, &budget{left: maxWork}))
+	machine := vm.VM{MemoryBudget: maxValues}
+	out, err = machine.Run(p.code, environment(result, now, newBudget()))
 	if err != nil {
 		return nil, fmt.Errorf("expression failed: %s", brief(err))
 	}
 	return out, nil
 }
 
-// brief is the first line of an error of the engine; the others draw the
+// brief is an error of the engine in one line, without the drawing of the
 // source, which the reader has.
 func brief(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
+	text, _, _ := strings.Cut(err.Error(), "\n | ")
+	text = strings.Join(strings.Fields(text), " ")
 	const most = 300
-	if len(line) > most {
-		line = strings.ToValidUTF8(line[:most], "") + "…"
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return line
-}
-
-// minds is which values without meaning an expression provides for.
-type minds struct {
-	noData bool
-	noNum  bool
-}
-
-// mindsOf finds the functions by which an author shows to have thought of
-// missing data and of values that are not numbers.
-func mindsOf(node ast.Node) minds {
-	var m minds
-	ast.Walk(&node, mindVisitor{&m})
-	return m
-}
-
-type mindVisitor struct{ found *minds }
-
-// Visit is called for each node of an expression.
-func (v mindVisitor) Visit(node *ast.Node) {
-	switch n := (*node).(type) {
-	case *ast.NilNode:
-		v.found.noData = true
-	case *ast.BinaryNode:
-		if n.Operator == "??" {
-			v.found.noData = true
-		}
-	case *ast.BuiltinNode:
-		if n.Name == "len" || n.Name == "count" {
-			v.found.noData = true
-		}
-	case *ast.IdentifierNode:
-		v.name(n.Value)
-	}
-}
-
-func (v mindVisitor) name(name string) {
-	switch name {
-	case "isNil", "default":
-		v.found.noData = true
-	case "isNaN", "isInf":
-		v.found.noNum = true
-	}
+	return text
 }

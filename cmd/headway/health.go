@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// reconcileTimeout ends the requests of one reconcile; each takes milliseconds when all is well.
-	reconcileTimeout = 2 * time.Minute
+	// reconcileTimeout ends the requests of one reconcile; each takes milliseconds when all is well. An API
+	// server that accepts requests and does not answer holds a worker for no longer than this.
+	reconcileTimeout = 15 * time.Second
 	// wedgedAfter is well past reconcileTimeout: a worker that is still busy then ignores its deadline.
 	wedgedAfter = 5 * time.Minute
 	// syncProbe is how long a probe waits for caches; kubelet's own patience is a second by default.

@@ -1,6 +1,7 @@
 package analysisrun_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -42,8 +43,13 @@ func TestRunsOnARealAPIServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"0.5"]}]}}`)
+	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		samples, warnings := 1, ""
+		if r.FormValue("query") != "up" {
+			samples, warnings = 1000, strings.Repeat("w", 5000)
+		}
+		result := strings.Repeat(`,{"metric":{},"value":[1,"0.5"]}`, samples)[1:]
+		fmt.Fprintf(w, `{"status":"success","warnings":[%q],"data":{"resultType":"vector","result":[%s]}}`, warnings, result)
 	}))
 	t.Cleanup(source.Close)
 	r := analysisrun.New(analysisrun.Options{
@@ -64,6 +70,8 @@ func TestRunsOnARealAPIServer(t *testing.T) {
 		{"bad", `{name: rate, interval: 1h, successCondition: "result[0] > 0.9", provider: {prometheus: {query: up}}}`, v1alpha1.AnalysisPhaseFailed},
 		{"job-passes", `{name: pass, provider: {` + fmt.Sprintf(job, "succeed") + `}}`, v1alpha1.AnalysisPhaseSuccessful},
 		{"job-fails", `{name: random-fail, provider: {` + fmt.Sprintf(job, "fail") + `}}`, v1alpha1.AnalysisPhaseFailed},
+		// Its spec and what comes of it are more than etcd takes.
+		{"large", largeMetrics(65, 20_000), v1alpha1.AnalysisPhaseSuccessful},
 		{"job-malformed", `{name: x, provider: {job: {spec: {template: 3}}}}`, v1alpha1.AnalysisPhaseError},
 	}
 	namespace := cluster.Namespace(t)
@@ -87,7 +95,31 @@ spec: {metrics: [METRIC]}
 			if run.Status.Phase != c.want {
 				return fmt.Errorf("%s is %s %q, want %s: %+v", c.name, run.Status.Phase, run.Status.Message, c.want, run.Status.MetricResults)
 			}
+			if c.name == "large" && !shortened(&run) {
+				return errors.New("etcd took all of the large one")
+			}
 			return nil
 		})
 	}
+}
+
+// shortened reports a value that was stored without most of it.
+func shortened(run *v1alpha1.AnalysisRun) bool {
+	for _, result := range run.Status.MetricResults {
+		for _, m := range result.Measurements {
+			if len(m.Value) < 100 && strings.HasSuffix(m.Value, "…") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// largeMetrics are metrics with long queries.
+func largeMetrics(n, bytes int) string {
+	metrics := make([]string, n)
+	for i := range metrics {
+		metrics[i] = fmt.Sprintf(`{name: m%d, successCondition: "all(result, # > 0.4)", provider: {prometheus: {query: %q}}}`, i, strings.Repeat("x", bytes))
+	}
+	return strings.Join(metrics, ", ")
 }

@@ -2,12 +2,14 @@ package analysisrun
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -38,7 +40,8 @@ type Options struct {
 	Clock clock.PassiveClock
 	// Concurrency is how many runs are reconciled at once. Default 30.
 	Concurrency int
-	// Measurements is how many measurements are taken at once. Default 256.
+	// Measurements is how many measurements are taken at once, at most 16 of
+	// them for one run and 32 for one namespace. Default 128.
 	Measurements int
 	// PrometheusAddress is the server of metrics that name none; may be empty.
 	PrometheusAddress string
@@ -67,7 +70,7 @@ func New(opts Options) *Reconciler {
 		opts.Concurrency = 30
 	}
 	if opts.Measurements <= 0 {
-		opts.Measurements = 256
+		opts.Measurements = 128
 	}
 	if opts.Selector == nil {
 		opts.Selector = labels.Everything()
@@ -124,8 +127,22 @@ const staleRetry = 20 * time.Millisecond
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	began := r.Clock.Now()
 	result, err := r.reconcile(ctx, req)
+	if errors.Is(err, errGone) {
+		r.forget(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
 	r.metrics.reconciled(req.NamespacedName, r.Clock.Since(began), err)
 	return result, err
+}
+
+// errGone says that there is no such AnalysisRun any more.
+var errGone = errors.New("the AnalysisRun is gone")
+
+// forget drops what is remembered of an AnalysisRun that is gone.
+func (r *Reconciler) forget(key types.NamespacedName) {
+	r.writes.Forget(key)
+	r.desk.forgetKey(key)
+	r.metrics.forget(key)
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
@@ -133,23 +150,20 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("checking for own writes: %w", err)
 	}
-	if !fresh {
-		return ctrl.Result{RequeueAfter: staleRetry}, nil
-	}
-	var run v1alpha1.AnalysisRun
+	var run v1alpha1.AnalysisRun // read after the writes were seen, so that it is not older than they are
 	if err := r.Client.Get(ctx, req.NamespacedName, &run); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.desk.forgetKey(req.NamespacedName)
-			r.metrics.forget(req.NamespacedName)
-			return ctrl.Result{}, nil
+			return ctrl.Result{}, errGone
 		}
 		return ctrl.Result{}, fmt.Errorf("reading the AnalysisRun: %w", err)
 	}
-	if !run.DeletionTimestamp.IsZero() {
+	switch {
+	case !run.DeletionTimestamp.IsZero():
 		r.desk.forgetKey(req.NamespacedName)
 		return ctrl.Result{}, nil
-	}
-	if run.Status.Phase.Completed() {
+	case !fresh:
+		return ctrl.Result{RequeueAfter: staleRetry}, nil
+	case run.Status.Phase.Completed():
 		r.desk.forgetKey(req.NamespacedName)
 		return r.expire(ctx, &run)
 	}
@@ -160,7 +174,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 func (r *Reconciler) advance(ctx context.Context, run *v1alpha1.AnalysisRun) (ctrl.Result, error) {
 	now := r.Clock.Now()
 	results := r.desk.results(run)
-	status := analysis.Next(run, results, now)
+	status, schedule := analysis.Next(run, results, now)
 	if err := r.report(ctx, run, &status); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return ctrl.Result{RequeueAfter: staleRetry}, nil // decided on a run that is no more
@@ -174,7 +188,6 @@ func (r *Reconciler) advance(ctx context.Context, run *v1alpha1.AnalysisRun) (ct
 		r.desk.forgetKey(client.ObjectKeyFromObject(run))
 		return r.expire(ctx, run)
 	}
-	schedule := analysis.Due(run, now)
 	for _, task := range schedule.Tasks {
 		r.desk.start(run, task, r.take)
 	}

@@ -23,14 +23,13 @@ type desk struct {
 	// finished wakes a run that has a new result.
 	finished chan event.GenericEvent
 
-	// slots limits how many measurements are taken at once.
-	slots  chan struct{}
 	ctx    context.Context //nolint:containedctx // It is the life of the desk, not of a call.
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	mu   sync.Mutex
-	runs map[types.NamespacedName]*seat
+	mu    sync.Mutex
+	queue *queue
+	runs  map[types.NamespacedName]*seat
 }
 
 // seat is what the desk holds of one run.
@@ -38,16 +37,17 @@ type seat struct {
 	uid     types.UID
 	ctx     context.Context //nolint:containedctx // It ends what is measured for this run.
 	cancel  context.CancelFunc
-	metrics map[string]*analysis.Result // nil while the measurement is under way
+	metrics map[string]*analysis.Result // nil while the measurement waits or is under way
+	busy    int                         // how many are under way
 }
 
-func newDesk(slots int) *desk {
+func newDesk(places int) *desk {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &desk{
 		finished: make(chan event.GenericEvent),
-		slots:    make(chan struct{}, slots),
 		ctx:      ctx,
 		cancel:   cancel,
+		queue:    newQueue(places),
 		runs:     map[types.NamespacedName]*seat{},
 	}
 }
@@ -64,7 +64,15 @@ func (d *desk) start(run *v1alpha1.AnalysisRun, task analysis.Task, take measure
 		return
 	}
 	s.metrics[task.Metric] = nil
-	d.done.Go(func() { d.work(s, run, task, take) })
+	d.queue.add(ticket{s, run, task, take})
+	d.admit()
+}
+
+// admit starts the measurements whose turn it is. The desk is locked.
+func (d *desk) admit() {
+	for _, t := range d.queue.next() {
+		d.done.Go(func() { d.work(t) })
+	}
 }
 
 // seatOf is the seat of a run; one of an earlier run of the same name is given up.
@@ -83,24 +91,17 @@ func (d *desk) seatOf(run *v1alpha1.AnalysisRun) *seat {
 	return s
 }
 
-func (d *desk) work(s *seat, run *v1alpha1.AnalysisRun, task analysis.Task, take measure) {
-	select {
-	case d.slots <- struct{}{}:
-	case <-s.ctx.Done():
-		return
-	}
-	result := take(s.ctx, run, task)
-	<-d.slots
-	if s.ctx.Err() != nil {
-		return // nobody waits for it any more
-	}
+func (d *desk) work(t ticket) {
+	result := t.take(t.seat.ctx, t.run, t.task)
 	d.mu.Lock()
-	s.metrics[task.Metric] = &result
+	t.seat.metrics[t.task.Metric] = &result
+	d.queue.leave(t)
+	d.admit()
 	d.mu.Unlock()
-	wake := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name}}
+	wake := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: t.run.Namespace, Name: t.run.Name}}
 	select {
 	case d.finished <- event.GenericEvent{Object: wake}:
-	case <-s.ctx.Done():
+	case <-t.seat.ctx.Done(): // nobody waits for it any more
 	}
 }
 

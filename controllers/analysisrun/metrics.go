@@ -95,17 +95,23 @@ func collect(ch chan<- prometheus.Metric, run *v1alpha1.AnalysisRun) {
 	}
 	gauge(infoDesc, string(run.Status.Phase))
 	gauge(phaseDesc, string(run.Status.Phase))
-	seen := map[string]string{}
+	// Names may occur twice in what a user wrote; a series must not.
+	types := map[string]string{}
 	for i := range run.Spec.Metrics {
 		metric := &run.Spec.Metrics[i]
-		if _, twice := seen[metric.Name]; twice {
-			continue // an invalid run; a series must not occur twice
+		if _, twice := types[metric.Name]; twice {
+			continue
 		}
-		seen[metric.Name] = typeOf(metric)
-		gauge(metricTypeDesc, metric.Name, seen[metric.Name])
+		types[metric.Name] = typeOf(metric)
+		gauge(metricTypeDesc, metric.Name, types[metric.Name])
 	}
+	told := map[string]bool{}
 	for _, result := range run.Status.MetricResults {
-		gauge(metricPhaseDesc, result.Name, seen[result.Name], strconv.FormatBool(result.DryRun), string(result.Phase))
+		if told[result.Name] {
+			continue
+		}
+		told[result.Name] = true
+		gauge(metricPhaseDesc, result.Name, types[result.Name], strconv.FormatBool(result.DryRun), string(result.Phase))
 	}
 }
 

@@ -4,26 +4,58 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// report stores a status in one patch of what differs, and then tells what
-// became true. AnalysisRuns have no status subresource.
+// report stores a status, and then tells what became true. One that the API
+// server finds too large is stored without what counts least.
 func (r *Reconciler) report(ctx context.Context, run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) error {
+	err := r.store(ctx, run, status)
+	if tooLarge(err) {
+		ctrl.LoggerFrom(ctx).Info("Storing a shorter status", "reason", err.Error())
+		shortest := analysis.Shortest(*status)
+		err = r.store(ctx, run, &shortest)
+	}
+	if err != nil {
+		return err
+	}
+	r.tell(run, status)
+	return nil
+}
+
+// tooLarge reports that an object does not fit in a request or in etcd. Only
+// the first has a code; the others are sentences of etcd and of its client.
+func tooLarge(err error) bool {
+	if err == nil {
+		return false
+	}
+	return apierrors.IsRequestEntityTooLargeError(err) ||
+		strings.Contains(err.Error(), "etcdserver: request is too large") ||
+		strings.Contains(err.Error(), "trying to send message larger than max")
+}
+
+// store stores a status in one patch of what differs. AnalysisRuns have no
+// status subresource.
+func (r *Reconciler) store(ctx context.Context, run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) error {
 	diff, err := statusDiff(&run.Status, status)
 	if err != nil || diff == nil {
 		return err
 	}
-	// The UID changes nothing; it keeps the status off a new run of the same name.
+	// A merge patch replaces lists whole, so it must not meet another version of
+	// the run than it was made of, or another run of the same name.
 	body, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": run.UID},
+		"metadata": map[string]any{"uid": run.UID, "resourceVersion": run.ResourceVersion},
 		"status":   diff,
 	})
 	if err != nil {
@@ -34,7 +66,6 @@ func (r *Reconciler) report(ctx context.Context, run *v1alpha1.AnalysisRun, stat
 	if err := c.Patch(ctx, into, client.RawPatch(types.MergePatchType, body)); err != nil {
 		return err //nolint:wrapcheck // The caller says what it was doing, and asks for the kind of error.
 	}
-	r.tell(run, status)
 	return nil
 }
 

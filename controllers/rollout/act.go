@@ -97,7 +97,7 @@ func (a actor) point(ctx context.Context, p plan.Point) error {
 }
 
 func (a actor) route(ctx context.Context, p plan.Route) error {
-	changes, err := router(a.client, a.seen.Rollout).Apply(ctx, trafficrouting.Ref{Rollout: a.seen.Rollout}, p.Split)
+	changes, err := router(a.client).Apply(ctx, trafficrouting.Ref{Rollout: a.seen.Rollout}, p.Split)
 	a.tell(changes)
 	if err != nil {
 		if !conflictsOnly(err) {

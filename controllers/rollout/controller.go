@@ -109,13 +109,9 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 	r.metrics.forget(key)
 }
 
-// router is the router that the Rollout names. Validation has refused what is not served.
-func router(c client.Client, ro *v1alpha1.Rollout) trafficrouting.Router {
-	if canary := ro.Spec.Strategy.Canary; canary != nil && canary.TrafficRouting != nil && canary.TrafficRouting.Nginx != nil {
-		return nginx.New(c)
-	}
-	return trafficrouting.All()
-}
+// router serves every Rollout: NGINX is the only one yet, and also takes back what was made for an
+// earlier spec. Validation has refused other routers.
+func router(c client.Client) trafficrouting.Router { return nginx.New(c) }
 
 // outcome turns what carrying out a plan came to into what the queue does next.
 func outcome(p plan.Plan, actErr error, resync time.Duration) (ctrl.Result, error) {

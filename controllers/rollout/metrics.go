@@ -111,8 +111,8 @@ func collect(ch chan<- prometheus.Metric, ro *v1alpha1.Rollout) {
 	strategy, routing := "blueGreen", ""
 	if canary := ro.Spec.Strategy.Canary; canary != nil {
 		strategy = "canary"
-		if canary.TrafficRouting != nil {
-			routing = router(nil, ro).Type()
+		if canary.TrafficRouting != nil && canary.TrafficRouting.Nginx != nil {
+			routing = router(nil).Type()
 		}
 	}
 	phase := string(ro.Status.Phase)

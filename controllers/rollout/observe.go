@@ -155,7 +155,7 @@ func (r *Reconciler) selected(ctx context.Context, seen *observed, name string, 
 }
 
 func (r *Reconciler) observeTraffic(ctx context.Context, seen *observed) error {
-	traffic, err := router(r.Client, seen.Rollout).Observe(ctx, trafficrouting.Ref{Rollout: seen.Rollout})
+	traffic, err := router(r.Client).Observe(ctx, trafficrouting.Ref{Rollout: seen.Rollout})
 	seen.Traffic = traffic
 	if err != nil {
 		return fmt.Errorf("observing traffic: %w", err)

@@ -18,12 +18,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting"
 	"github.com/headway-rollouts/headway/trafficrouting/nginx"
 )
 
 // Indexes of the cache. Each answers one question without reading a namespace.
 const (
-	ownerIndex           = "headway/owner"            // which objects does this Rollout own
+	ownerIndex           = trafficrouting.OwnerIndex  // which objects does this Rollout own
 	serviceIndex         = "headway/service"          // which Rollouts name this Service
 	ingressIndex         = "headway/ingress"          // which Rollouts name this Ingress
 	templateIndex        = "headway/template"         // which Rollouts name this AnalysisTemplate
@@ -45,7 +46,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Owns(&appsv1.ReplicaSet{}).
 		Owns(&v1alpha1.AnalysisRun{}, builder.WithPredicates(phaseChanged{})).
 		Watches(&corev1.Service{}, r.naming(serviceIndex)).
-		Watches(&networkingv1.Ingress{}, r.naming(ingressIndex)).
+		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.routed)).
 		Watches(&v1alpha1.AnalysisTemplate{}, r.naming(templateIndex))
 	if r.ClusterTemplates {
 		b = b.Watches(&v1alpha1.ClusterAnalysisTemplate{}, r.naming(clusterTemplateIndex))
@@ -80,6 +81,7 @@ func (r *Reconciler) index(ctx context.Context, indexer client.FieldIndexer) err
 	}{
 		{&appsv1.ReplicaSet{}, ownerIndex, owner},
 		{&v1alpha1.AnalysisRun{}, ownerIndex, owner},
+		{&networkingv1.Ingress{}, ownerIndex, owner},
 		{&v1alpha1.Rollout{}, serviceIndex, ofRollout(namedServices)},
 		{&v1alpha1.Rollout{}, ingressIndex, ofRollout(nginx.IngressNames)},
 		{&v1alpha1.Rollout{}, templateIndex, ofRollout(namedTemplates(false))},
@@ -92,13 +94,7 @@ func (r *Reconciler) index(ctx context.Context, indexer client.FieldIndexer) err
 	return nil
 }
 
-func owner(obj client.Object) []string {
-	ref := metav1.GetControllerOf(obj)
-	if ref == nil || ref.Kind != v1alpha1.RolloutKind.Kind || ref.APIVersion != v1alpha1.GroupVersion.String() {
-		return nil
-	}
-	return []string{string(ref.UID)}
-}
+func owner(obj client.Object) []string { return trafficrouting.OwnerKeys(obj) }
 
 func ofRollout(names func(*v1alpha1.Rollout) []string) client.IndexerFunc {
 	return func(obj client.Object) []string {
@@ -137,7 +133,22 @@ func namedTemplates(cluster bool) func(*v1alpha1.Rollout) []string {
 
 // naming wakes the Rollouts that name an object.
 func (r *Reconciler) naming(index string) handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, obj client.Object) []reconcile.Request {
+	return handler.EnqueueRequestsFromMapFunc(r.namers(index))
+}
+
+// routed names the Rollouts that name an Ingress, and the one that it was made for: its spec may name
+// another one by now.
+func (r *Reconciler) routed(ctx context.Context, obj client.Object) []reconcile.Request {
+	requests := r.namers(ingressIndex)(ctx, obj) // One that is there twice is queued once.
+	if len(owner(obj)) > 0 {
+		key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: metav1.GetControllerOf(obj).Name}
+		requests = append(requests, reconcile.Request{NamespacedName: key})
+	}
+	return requests
+}
+
+func (r *Reconciler) namers(index string) handler.MapFunc {
+	return func(ctx context.Context, obj client.Object) []reconcile.Request {
 		var list v1alpha1.RolloutList
 		opts := []client.ListOption{client.MatchingFields{index: obj.GetName()}, client.UnsafeDisableDeepCopy}
 		if obj.GetNamespace() != "" {
@@ -152,5 +163,5 @@ func (r *Reconciler) naming(index string) handler.EventHandler {
 			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 		}
 		return requests
-	})
+	}
 }

@@ -68,7 +68,7 @@ func (a *app) askAbort(ctx context.Context, s session, name string, yes bool) er
 	if err != nil {
 		return err
 	}
-	v := view.Of(ro, view.Owned{}, a.clock.Now())
+	v := a.look(ro, view.Owned{})
 	q := fmt.Sprintf("Abort revision %d of rollout '%s'", v.Revision, name)
 	if v.Weight != nil {
 		q += fmt.Sprintf(" (weight %d → 0)", v.Weight.Actual)

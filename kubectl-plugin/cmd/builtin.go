@@ -13,7 +13,7 @@ var elsewhere = map[string]string{
 	"history": "kubectl rollouts get rollout %s",
 	"pause":   `kubectl patch rollouts.argoproj.io %s --type merge -p '{"spec":{"paused":true}}'`,
 	"resume":  "kubectl rollouts promote %s",
-	"restart": `kubectl patch rollouts.argoproj.io %s --type merge -p '{"spec":{"restartAt":"TIME"}}', with the present time in RFC 3339`,
+	"restart": `kubectl patch rollouts.argoproj.io %s --type merge -p '{"spec":{"template":{"metadata":{"annotations":{"restarted-at":"TIME"}}}}}', which is an update like any other`,
 	"undo":    "kubectl rollouts abort %s while it updates, or: kubectl rollouts set image %[1]s CONTAINER=OLD-IMAGE",
 }
 

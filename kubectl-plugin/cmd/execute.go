@@ -90,9 +90,9 @@ Exit codes: 0 done, 1 error, 2 usage, 3 degraded or aborted, 4 timed out,
 revision, 130 interrupted. Called as kubectl-argo-rollouts, 3 to 7 are 1.`
 
 func (a *app) root() *cobra.Command {
-	name, shown := "kubectl-rollouts", "kubectl rollouts"
+	name := "kubectl-rollouts"
 	if a.served {
-		name, shown = servedName, "kubectl argo rollouts"
+		name = servedName
 	}
 	root := &cobra.Command{
 		Use:           name,
@@ -100,7 +100,7 @@ func (a *app) root() *cobra.Command {
 		Long:          longHelp,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: shown},
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: shownName(a)},
 	}
 	root.SetIn(a.streams.In)
 	root.SetOut(a.streams.Out)
@@ -120,6 +120,7 @@ func (a *app) root() *cobra.Command {
 		a.versionCommand(),
 	)
 	root.AddCommand(a.builtinCommands()...)
+	a.nameExamples(root)
 	return root
 }
 

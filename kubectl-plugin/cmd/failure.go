@@ -68,18 +68,11 @@ func (a *app) report(err error) int {
 		f = usage(what, shownName(a)+" --help")
 		f.why = strings.Join(strings.Fields(hint), " ")
 	}
-	_, _ = fmt.Fprintln(a.streams.ErrOut, f.Error())
+	_, _ = fmt.Fprintln(a.streams.ErrOut, a.named(f.Error()))
 	if a.served && f.code >= ExitDegraded && f.code <= ExitSuperseded {
 		return ExitError
 	}
 	return f.code
-}
-
-func shownName(a *app) string {
-	if a.served {
-		return "kubectl argo rollouts"
-	}
-	return "kubectl rollouts"
 }
 
 // attempt is what was being done to which object when the API server answered.

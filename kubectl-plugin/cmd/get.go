@@ -75,7 +75,7 @@ func (a *app) get(ctx context.Context, o *getOptions, args []string) error {
 		if i > 0 && o.format.value == formatTree {
 			_ = a.printf("\n")
 		}
-		if err := a.show(s.see(ctx, ro, a.clock.Now()), o.format.value, len(names) > 1); err != nil {
+		if err := a.show(a.look(ro, s.owned(ctx, ro)), o.format.value, len(names) > 1); err != nil {
 			return err
 		}
 	}
@@ -187,7 +187,7 @@ func (w *watcher) draw(ctx context.Context) error {
 	if w.dirty || now.Sub(w.readAt) >= reread {
 		w.owned, w.readAt, w.dirty = w.session.owned(ctx, w.ro), now, false
 	}
-	return w.show(view.Of(w.ro, w.owned, now))
+	return w.show(w.app.look(w.ro, w.owned))
 }
 
 // timedOut ends a watch; the served plugin's watches end quietly.

@@ -90,10 +90,10 @@ func (a *app) listed(ctx context.Context, s session, o *listOptions) ([]view.Rol
 	if err := s.List(ctx, &list, client.InNamespace(s.namespace)); err != nil {
 		return nil, s.listing().failed(err)
 	}
-	var views []view.RolloutView
+	views := make([]view.RolloutView, 0, len(list.Items)) // A list of nothing is a list, also as JSON.
 	for i := range list.Items {
 		if ro := &list.Items[i]; o.name == "" || ro.Name == o.name {
-			views = append(views, view.Of(ro, view.Owned{}, a.clock.Now()))
+			views = append(views, a.look(ro, view.Owned{}))
 		}
 	}
 	view.Sort(views)
@@ -139,7 +139,7 @@ func (a *app) watchList(ctx context.Context, s session, o *listOptions, seen []v
 			return s.listing().failed(sighting.err)
 		}
 		ro := sighting.rollout
-		v := view.Of(ro, view.Owned{}, a.clock.Now())
+		v := a.look(ro, view.Owned{})
 		key := v.Namespace + "/" + v.Name
 		if sighting.gone {
 			delete(rows, key)

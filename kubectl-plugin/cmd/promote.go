@@ -91,7 +91,7 @@ func (p *promoter) run(ctx context.Context) error {
 	}
 	first := askedOf(ro)
 	if p.kind == promoteFull {
-		if err := p.app.confirm(fullQuestion(view.Of(ro, view.Owned{}, p.app.clock.Now())), p.options.yes); err != nil {
+		if err := p.app.confirm(fullQuestion(p.app.look(ro, view.Owned{})), p.options.yes); err != nil {
 			return err
 		}
 	}

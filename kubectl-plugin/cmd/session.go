@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -103,11 +102,6 @@ func (s session) rollout(ctx context.Context, name string) (*v1alpha1.Rollout, e
 		return nil, s.reading(name).failed(err)
 	}
 	return &ro, nil
-}
-
-// see is the view of a rollout with what it owns.
-func (s session) see(ctx context.Context, ro *v1alpha1.Rollout, now time.Time) view.RolloutView {
-	return view.Of(ro, s.owned(ctx, ro), now)
 }
 
 // owned reads what a rollout owns, by labels. What cannot be read becomes a

@@ -212,6 +212,19 @@ func TestListShowsRollouts(t *testing.T) {
 	}
 }
 
+func TestAListOfNothingIsAnEmptyListAlsoInADocument(t *testing.T) {
+	for line, want := range map[string]string{
+		"list rollouts -o json":             "\"items\": []",
+		"list rollouts -o yaml":             "items: []",
+		"list rollouts -o json --name nope": "\"items\": []",
+	} {
+		r := newRig(t)
+		if code := r.run("kubectl-rollouts " + line); code != ExitDone || !strings.Contains(r.out.String(), want) {
+			t.Errorf("%s: exit code %d, want %s:\n%s", line, code, want, r.out.String())
+		}
+	}
+}
+
 func TestListFollowsTheRolloutsThatChange(t *testing.T) {
 	r := newRig(t, cart())
 	ctx, stop := context.WithCancel(t.Context())

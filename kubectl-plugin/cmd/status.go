@@ -75,7 +75,7 @@ func (w *waiting) once(ctx context.Context, s session) error {
 	if err != nil {
 		return err
 	}
-	v := view.Of(ro, view.Owned{}, w.app.clock.Now())
+	v := w.app.look(ro, view.Owned{})
 	if err := w.app.printf("%s\n", phaseLine(v)); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (w *waiting) follow(ctx context.Context, s session, limit timeout) error {
 			if seen.err != nil {
 				return s.reading(w.name).failed(seen.err)
 			}
-			w.last = view.Of(seen.rollout, view.Owned{}, w.app.clock.Now())
+			w.last = w.app.look(seen.rollout, view.Owned{})
 			if err := w.print(); err != nil {
 				return err
 			}
@@ -148,7 +148,7 @@ func (w *waiting) closer(ctx context.Context, s session, ro *v1alpha1.Rollout, v
 	if v.Phase != v1alpha1.RolloutPhaseDegraded {
 		return v
 	}
-	return s.see(ctx, ro, w.app.clock.Now())
+	return w.app.look(ro, s.owned(ctx, ro))
 }
 
 // phaseLine is the line that scripts of the served plugin read.

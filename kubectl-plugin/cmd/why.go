@@ -38,7 +38,7 @@ func (a *app) why(ctx context.Context, format string, args []string) error {
 	if err != nil {
 		return err
 	}
-	v := s.see(ctx, ro, a.clock.Now())
+	v := a.look(ro, s.owned(ctx, ro))
 	if format != formatText {
 		return a.document(view.Explain(v), format, false)
 	}

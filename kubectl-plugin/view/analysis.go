@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -25,12 +26,35 @@ func analysisRunOf(run *v1alpha1.AnalysisRun) AnalysisRunView {
 	if v.Phase == "" {
 		v.Phase = v1alpha1.AnalysisPhasePending
 	}
+	values := argumentsOf(run)
 	for i := range run.Spec.Metrics {
-		metric := metricOf(run, &run.Spec.Metrics[i])
+		metric := metricOf(run, resolved(run.Spec.Metrics[i], values))
 		v.Counts = v.Counts.plus(metric.Counts)
 		v.Metrics = append(v.Metrics, metric)
 	}
 	return v
+}
+
+// argumentsOf are the values of the run's arguments, as its controller knows them before it reads a Secret.
+func argumentsOf(run *v1alpha1.AnalysisRun) map[string]string {
+	values, secrets, err := analysis.ArgValues(run.Spec.Args)
+	if err != nil {
+		return nil
+	}
+	for _, secret := range secrets {
+		values[secret.Name] = analysis.Redacted
+	}
+	return values
+}
+
+// resolved is a metric with the arguments filled in: by that name its results are found, and those are
+// the limits they are held to. One that names an argument without a value stays as it is written.
+func resolved(metric v1alpha1.Metric, values map[string]string) *v1alpha1.Metric {
+	metric.Provider = v1alpha1.MetricProvider{} // It is not shown, and an error in it says nothing about the rest.
+	if filled, err := analysis.ResolveMetric(metric, values); err == nil {
+		return &filled
+	}
+	return &metric
 }
 
 func (c CountsView) plus(d CountsView) CountsView {

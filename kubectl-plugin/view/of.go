@@ -215,7 +215,8 @@ func timeOf(t *metav1.Time) *time.Time {
 	return &u
 }
 
-// Command is how the plugin is called in the texts it prints.
+// Command is how the plugin is called in texts, here and in those of the controller. Whoever shows them
+// under another name puts that name in its place.
 const Command = "kubectl rollouts"
 
 // command is a command line about the rollout that a person can paste.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/kubectl-plugin/view"
@@ -120,6 +121,36 @@ func TestWeight(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestAMetricHasItsArgumentsFilledIn(t *testing.T) {
+	w := rolling(0).analysed(v1alpha1.AnalysisPhaseFailed, 0.991, 0.91, 0.88)
+	run := &w.owned.AnalysisRuns[0]
+	secret := &v1alpha1.ValueFrom{SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "s", Key: "k"}}
+	run.Spec.Args = []v1alpha1.Argument{
+		{Name: "least", Value: ptr("0.95")}, {Name: "failures", Value: ptr("1")}, {Name: "app", Value: ptr("cart")}, {Name: "token", ValueFrom: secret},
+	}
+	metric := &run.Spec.Metrics[0]
+	metric.Name = "success-rate-{{args.app}}"
+	metric.SuccessCondition = "result[0] >= {{args.least}}"
+	metric.FailureCondition = "result[0] < {{args.token}}"
+	metric.FailureLimit = ptr(intstr.FromString("{{ args.failures }}"))
+	metric.Provider.Prometheus = &v1alpha1.PrometheusMetric{Query: "rate({{args.unknown}})"}
+	run.Status.MetricResults[0].Name = "success-rate-cart"
+
+	got := w.view().Revisions[0].AnalysisRuns[0].Metrics[0]
+	want := view.MetricView{
+		Name: "success-rate-cart", Phase: v1alpha1.AnalysisPhaseFailed, SuccessCondition: "result[0] >= 0.95", FailureCondition: "result[0] < *****",
+		FailureLimit: 1, ErrorLimit: 4, Counts: view.CountsView{Successful: 1, Failed: 2}, Measurements: got.Measurements, Last: got.Last,
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(got.Measurements) != 3 {
+		t.Errorf("metric with %d measurements (-want +got):\n%s", len(got.Measurements), diff)
+	}
+
+	run.Spec.Args = nil
+	if got := w.view().Revisions[0].AnalysisRuns[0].Metrics[0]; got.Name != metric.Name {
+		t.Errorf("without values the metric is %q, want it as it is written", got.Name)
 	}
 }
 

@@ -120,19 +120,12 @@ func pauseLength(ro *v1alpha1.Rollout, reason v1alpha1.PauseReason) (length time
 	return 0, false
 }
 
-func maxWeight(canary *v1alpha1.CanaryStrategy) int32 {
-	if canary.TrafficRouting != nil && canary.TrafficRouting.MaxTrafficWeight != nil {
-		return *canary.TrafficRouting.MaxTrafficWeight
-	}
-	return 100
-}
-
 func weightOf(ro *v1alpha1.Rollout, revisions []RevisionView) *WeightView {
 	canary := ro.Spec.Strategy.Canary
 	if canary == nil {
 		return nil
 	}
-	w := &WeightView{Set: setWeight(ro), Max: maxWeight(canary)}
+	w := &WeightView{Set: setWeight(ro), Max: canary.MaxTrafficWeight()}
 	w.Actual = actualWeight(ro, revisions)
 	if ro.Status.Canary.Weights != nil {
 		w.Verified = ro.Status.Canary.Weights.Verified
@@ -147,7 +140,7 @@ func setWeight(ro *v1alpha1.Rollout) int32 {
 		return 0
 	}
 	if currentStep(ro) == nil {
-		return maxWeight(canary)
+		return canary.MaxTrafficWeight()
 	}
 	index := int32(0)
 	if ro.Status.CurrentStepIndex != nil {
@@ -166,7 +159,7 @@ func actualWeight(ro *v1alpha1.Rollout, revisions []RevisionView) int32 {
 	canary := ro.Spec.Strategy.Canary
 	switch {
 	case currentStep(ro) == nil && !ro.Status.Abort:
-		return maxWeight(canary)
+		return canary.MaxTrafficWeight()
 	case ro.Status.AvailableReplicas <= 0:
 		return 0
 	case canary.TrafficRouting == nil:

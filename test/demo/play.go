@@ -18,6 +18,7 @@ import (
 
 	"github.com/headway-rollouts/headway/test/demo/process"
 	"github.com/headway-rollouts/headway/test/kube"
+	"github.com/headway-rollouts/headway/test/kube/scratch"
 )
 
 const (
@@ -86,9 +87,9 @@ func (st *stage) clear() error {
 
 // set starts everything that the story needs.
 func (st *stage) set(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "headway-demo-")
+	dir, err := scratch.Dir("demo")
 	if err != nil {
-		return fmt.Errorf("making a temporary folder: %w", err)
+		return err
 	}
 	st.dir = dir
 	st.later(func() error { return os.RemoveAll(dir) })

@@ -219,7 +219,7 @@ func checkRun(t *testing.T, spec v1alpha1.AnalysisRunSpec) {
 		}
 	}
 	run := &v1alpha1.AnalysisRun{Spec: spec}
-	if st := analysis.Next(run, nil, time.Unix(1_000_000, 0)); st.Phase.Completed() {
+	if st, _ := analysis.Next(run, nil, time.Unix(1_000_000, 0)); st.Phase.Completed() {
 		t.Errorf("its run is %s at once: %s", st.Phase, st.Message)
 	}
 	for _, metric := range spec.Metrics {

@@ -2,20 +2,24 @@ package docs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -24,6 +28,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard()) // what the library says of the plugin's clients is for nobody here
 	code := kube.Main(m)
 	headway.Clean()
 	os.Exit(code)
@@ -43,7 +48,7 @@ func TestADeploymentIsReplacedAndBroughtBackAsThePageSays(t *testing.T) {
 	m.apply(read(t, sampleFile))
 	m.eventually(m.rolloutIsHealthy)
 	m.delete(&appsv1.Deployment{ObjectMeta: m.named("web")}, metav1.DeletePropagationForeground)
-	m.eventually(m.noPodIsLeftOfTheDeployment)
+	m.eventually(m.nothingIsLeftOfTheDeployment)
 	m.eventually(m.rolloutIsHealthy)
 
 	m.apply(m.deployment())
@@ -53,7 +58,8 @@ func TestADeploymentIsReplacedAndBroughtBackAsThePageSays(t *testing.T) {
 		patch := fmt.Sprintf(`{"spec":{"selector":{%q:null}}}`, v1alpha1.PodTemplateHashLabel)
 		m.must(m.Patch(t.Context(), &corev1.Service{ObjectMeta: m.named(service)}, client.RawPatch(types.MergePatchType, []byte(patch))))
 	}
-	m.must(m.DeleteAllOf(t.Context(), &appsv1.ReplicaSet{}, client.InNamespace(m.namespace), client.HasLabels{v1alpha1.PodTemplateHashLabel}, client.PropagationPolicy(metav1.DeletePropagationForeground)))
+	m.must(m.DeleteAllOf(t.Context(), &appsv1.ReplicaSet{}, client.InNamespace(m.namespace), client.MatchingLabels{"app": "web"},
+		client.HasLabels{v1alpha1.PodTemplateHashLabel}, client.PropagationPolicy(metav1.DeletePropagationForeground)))
 	m.delete(&networkingv1.Ingress{ObjectMeta: m.named("web-web-canary")}, metav1.DeletePropagationBackground)
 	m.eventually(m.onlyTheDeploymentIsLeft)
 }
@@ -63,8 +69,9 @@ type migration struct {
 	client.Client
 	*testing.T
 
-	cluster   *kube.Cluster
-	namespace string
+	cluster    *kube.Cluster
+	namespace  string
+	controller *headway.Process
 }
 
 func newMigration(t *testing.T) migration {
@@ -83,8 +90,8 @@ func newMigration(t *testing.T) migration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	headway.Start(t, headway.Options{Kubeconfig: cluster.Kubeconfig})
-	return migration{Client: c, T: t, cluster: cluster, namespace: cluster.Namespace(t)}
+	controller := headway.Start(t, headway.Options{Kubeconfig: cluster.Kubeconfig})
+	return migration{Client: c, T: t, cluster: cluster, namespace: cluster.Namespace(t), controller: controller}
 }
 
 func (m migration) named(name string) metav1.ObjectMeta {
@@ -166,7 +173,15 @@ func (m migration) rolloutIsHealthy() error {
 	return nil
 }
 
-func (m migration) noPodIsLeftOfTheDeployment() error {
+// nothingIsLeftOfTheDeployment looks at the Deployment as well as at its pods:
+// one that is still being deleted would take the next one with it.
+func (m migration) nothingIsLeftOfTheDeployment() error {
+	switch err := m.Get(m.Context(), client.ObjectKey{Namespace: m.namespace, Name: "web"}, &appsv1.Deployment{}); {
+	case err == nil:
+		return errors.New("the Deployment is still there")
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("looking for the Deployment: %w", err)
+	}
 	var list corev1.PodList
 	if err := m.List(m.Context(), &list, client.InNamespace(m.namespace), client.HasLabels{appsv1.DefaultDeploymentUniqueLabelKey}); err != nil {
 		return err

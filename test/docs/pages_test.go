@@ -5,6 +5,7 @@ package docs
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -150,6 +151,10 @@ func TestEveryMakeTargetExists(t *testing.T) {
 	}
 	if seen < 10 {
 		t.Errorf("only %d make commands are found in the pages", seen)
+	}
+	help := exec.CommandContext(t.Context(), "make", "-C", kube.Root(), "help")
+	if out, err := help.CombinedOutput(); err != nil || !strings.Contains(string(out), "make demo") {
+		t.Errorf("make help: %v\n%s", err, out)
 	}
 }
 

@@ -12,24 +12,7 @@ import (
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/analysisrun"
-	"github.com/headway-rollouts/headway/controllers/rollout/plan"
 )
-
-func TestEveryReasonIsExplained(t *testing.T) {
-	var want []string
-	for _, code := range plan.Codes() {
-		want = append(want, string(code))
-	}
-	var got []string
-	for _, m := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(read(t, "docs/why.md"), -1) {
-		got = append(got, m[1])
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if diff := gocmp.Diff(want, got); diff != "" {
-		t.Errorf("the entries of docs/why.md are not the codes (-codes +entries):\n%s", diff)
-	}
-}
 
 // What the planner refuses is found by setting each field alone, so that the
 // page names neither too little nor too much.

@@ -77,6 +77,7 @@ func TestABadMetricBringsTrafficBackWithOneWrite(t *testing.T) {
 }
 
 func TestAnalysisSteps(t *testing.T) {
+	t.Parallel()
 	steps := "[{setWeight: 50}, {analysis: {templates: [{templateName: measured}]}}, {setWeight: 80}]"
 	for name, c := range map[string]struct {
 		value string

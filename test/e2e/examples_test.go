@@ -46,13 +46,16 @@ func TestTheNginxExampleRunsToTheEnd(t *testing.T) {
 }
 
 func TestExamplesThatNeedMoreAreAcceptedAndSayWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		rollout string
 		files   []string
 	}{
 		"the basic canary":         {"rollouts-demo", []string{"getting-started/basic/rollout.yaml", "getting-started/basic/service.yaml"}},
 		"with background analysis": {"rollout-background-analysis", []string{"analysis-templates.yaml", "rollout-background-analysis.yaml"}},
-		"with an analysis step":    {"rollout-analysis-step", []string{"analysis-templates.yaml", "rollout-analysis-step.yaml"}},
+		"with an analysis step": {"rollout-analysis-step", []string{
+			"analysis-templates.yaml", "cluster-analysis-templates.yaml", "rollout-analysis-step.yaml",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			docs := example(t, c.files...)

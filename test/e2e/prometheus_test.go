@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,11 +19,10 @@ type prometheus struct {
 	answer http.HandlerFunc
 	asked  int
 	open   int
-	closed chan struct{}
 }
 
 func startPrometheus(answer http.HandlerFunc) *prometheus {
-	p := &prometheus{answer: answer, closed: make(chan struct{})}
+	p := &prometheus{answer: answer}
 	p.Server = httptest.NewServer(http.HandlerFunc(p.serve))
 	return p
 }
@@ -32,7 +32,6 @@ func newPrometheus(t *testing.T, answer http.HandlerFunc) *prometheus {
 	t.Helper()
 	p := startPrometheus(answer)
 	t.Cleanup(func() {
-		close(p.closed)
 		p.CloseClientConnections()
 		p.Close()
 	})
@@ -90,8 +89,11 @@ func vector(values ...string) http.HandlerFunc {
 // value answers with one sample.
 func value(v string) http.HandlerFunc { return vector(v) }
 
-// hang never answers.
-func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+// hang never answers. A server learns that its client has gone only when the query was read.
+func hang(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
+}
 
 // broken answers with 500.
 func broken(w http.ResponseWriter, _ *http.Request) {

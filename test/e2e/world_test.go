@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +24,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/kubectl-plugin/cmd"
@@ -31,6 +34,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	besideEachOther(4)
+	log.SetLogger(logr.Discard()) // Otherwise the clients complain after 30 s that there is none.
 	code := kube.Main(m)
 	if shared.process != nil {
 		if code != 0 {
@@ -40,6 +45,17 @@ func TestMain(m *testing.M) {
 	}
 	headway.Clean()
 	os.Exit(code)
+}
+
+// besideEachOther sets how many tests run at once, unless the command line does.
+// They wait most of the time, so there may be more of them than processors.
+func besideEachOther(tests int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(tests)) // It exists and takes a number.
+	}
 }
 
 // within is how long anything may take on a busy machine.
@@ -82,6 +98,7 @@ type world struct {
 	cluster   *kube.Cluster
 	client    client.Client
 	namespace string
+	binary    string // the name by which the plugin is called
 }
 
 // newWorld makes a namespace that the shared controller serves. The test runs beside others.
@@ -93,21 +110,33 @@ func newWorld(t *testing.T) *world {
 		t.Fatalf("preparing the cluster: %v", shared.err)
 	}
 	t.Parallel()
-	w := &world{T: t, cluster: cluster, client: shared.client, namespace: cluster.Namespace(t)}
+	w := &world{T: t, cluster: cluster, client: shared.client, namespace: cluster.Namespace(t), binary: "kubectl-rollouts"}
 	t.Cleanup(func() {
 		if err := shared.process.Running(); err != nil {
 			t.Errorf("the shared controller does not run: %v", err)
+		}
+		if strings.Contains(shared.process.Log(), "panic") {
+			t.Error("the shared controller panicked: its log says where")
 		}
 	})
 	return w
 }
 
-// on is the world of a subtest, in the same namespace.
-func (w *world) on(t *testing.T) *world {
-	t.Helper()
-	sub := *w
-	sub.T = t
-	return &sub
+// ownController runs a controller for this test alone, until it ends. It serves
+// what carries its instance id, which is returned.
+func (w *world) ownController(args ...string) (id string) {
+	w.Helper()
+	headway.Start(w.T, headway.Options{
+		Kubeconfig: w.cluster.Kubeconfig, Args: append([]string{"--instance-id", w.namespace}, args...),
+	})
+	return w.namespace
+}
+
+// as is the same world for a plugin of another name.
+func (w *world) as(binary string) *world {
+	other := *w
+	other.binary = binary
+	return &other
 }
 
 // apply applies manifests; they must be accepted.
@@ -218,7 +247,7 @@ func holds(text string, parts ...string) error {
 func (w *world) plugin(args ...string) (code int, stdout, stderr string) {
 	w.Helper()
 	var out, errOut bytes.Buffer
-	line := append([]string{"kubectl-rollouts", "--kubeconfig", w.cluster.Kubeconfig, "-n", w.namespace}, args...)
+	line := append([]string{w.binary, "--kubeconfig", w.cluster.Kubeconfig, "-n", w.namespace}, args...)
 	code = cmd.Execute(line, genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut})
 	return code, out.String(), errOut.String()
 }
@@ -270,6 +299,16 @@ func (w *world) patch(obj client.Object, body string) {
 	w.Helper()
 	obj.SetNamespace(w.namespace)
 	if err := w.client.Patch(w.Context(), obj, client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// patchStatus merges JSON into the status of a Rollout.
+func (w *world) patchStatus(rollout, body string) {
+	w.Helper()
+	ro := named(rollout)
+	ro.Namespace = w.namespace
+	if err := w.client.Status().Patch(w.Context(), ro, client.RawPatch(types.MergePatchType, []byte(body))); err != nil {
 		w.Fatal(err)
 	}
 }

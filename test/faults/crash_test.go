@@ -2,13 +2,14 @@ package faults
 
 import (
 	"fmt"
-	"slices"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/headway-rollouts/headway/test/e2e/headway"
 	"github.com/headway-rollouts/headway/test/faults/network"
+	"github.com/headway-rollouts/headway/test/kube"
 )
 
 // lane is a controller behind a Meddler of its own, so that several cases run at once.
@@ -20,6 +21,8 @@ type lane struct {
 	meddler *network.Meddler
 	config  string
 	process *headway.Process
+	// idle is at rest and stays so, through all that happens to the controller.
+	idle *scene
 }
 
 func newLane(t *testing.T, a api, name string) *lane {
@@ -35,89 +38,130 @@ func (l *lane) start() {
 	l.process = headway.Start(l, headway.Options{Kubeconfig: l.config, Args: []string{"--instance-id", l.name}})
 }
 
-// loss is one case: which write is lost, and how.
+// loss is which write is lost, and how.
 type loss struct {
 	number int
 	how    network.Loss
 }
 
-func (l loss) String() string { return fmt.Sprintf("write %d is %s", l.number, l.how) }
+// outcome is how a plot ended and the writes it took.
+type outcome struct {
+	plot
+	end    string
+	writes []string
+}
 
-// fiveWeights is the canary of the crash tests.
-const fiveWeights = "[{setWeight: 20}, {setWeight: 40}, {setWeight: 60}, {setWeight: 80}, {setWeight: 100}]"
-
-// play runs one update with a loss and returns the writes it took.
-func (l *lane) play(t *testing.T, c loss, want string) (end string, writes []string) {
+// play plays a plot with a loss, or undisturbed when its number is 0.
+func (l *lane) play(t *testing.T, p plot, c loss, want string) (*scene, outcome) {
 	t.Helper()
-	manifest := canary(l.name)
-	manifest.Steps = fiveWeights
-	s := l.api.open(t, manifest.All())
+	s := l.api.open(t, p.objects(t, l.name))
 	s.atRest()
-	lost := l.meddler.Lose(c.number, c.how)
-	s.release("v2")
+	p.before(s)
+	lost := l.meddler.Lose(s.namespace, c.number, c.how)
+	p.act(s)
 	if c.number > 0 {
+		l.suffer(s, c, lost)
+	}
+	s.atRest()
+	out := outcome{plot: p, end: s.check(want)}
+	for _, w := range l.meddler.Writes() {
+		switch {
+		case !w.Guarded && !w.Event:
+			t.Errorf("S16 %s names neither the object nor the version that it means", w)
+		case l.idle != nil && w.In(l.idle.namespace):
+			t.Errorf("S17 %s: nothing had changed there", w)
+		case w.In(s.namespace) && !w.Event:
+			out.writes = append(out.writes, strings.ReplaceAll(w.String(), s.namespace, "NS"))
+		}
+	}
+	return s, out
+}
+
+// suffer waits for the loss and kills the controller if that is part of it.
+func (l *lane) suffer(s *scene, c loss, lost <-chan struct{}) {
+	s.Helper()
+	var rests time.Time
+	kube.Eventually(s, within, func() error {
 		select {
 		case <-lost:
-		case <-time.After(within):
-			t.Fatalf("%s: it never came to that: %s", c, strings.Join(l.meddler.Writes(), "\n"))
+			return nil
+		default:
 		}
+		if ro, err := s.rollout(); err != nil || s.resting(ro) != nil {
+			rests = time.Now()
+		}
+		if time.Since(rests) < lateWrites {
+			return fmt.Errorf("write %d has not come yet", c.number)
+		}
+		return nil
+	})
+	select {
+	case <-lost:
 		if c.how.Crashes() {
 			l.process.Kill()
 			l.meddler.Pass()
 			l.start()
 		}
+	default:
+		s.Logf("it took fewer than %d writes this time", c.number)
 	}
-	s.atRest()
-	return s.check(want), l.meddler.Writes()
 }
 
-// sample is how many losses are tried unless all are asked for.
-const sample = 9
+// lateWrites is how long a write may come after all seems over: counts of pods wait for a second.
+const lateWrites = 3 * time.Second
 
-// cases are all losses of an update of so many writes, or a sample with the first and the last write.
-func cases(writes int) []loss {
-	kinds := []network.Loss{network.Unsent, network.Unanswered, network.Unclear}
-	var all []loss
-	if !long() {
-		for i := range sample {
-			all = append(all, loss{1 + i*(writes-1)/(sample-1), kinds[i%len(kinds)]})
-		}
-		return all
-	}
-	for k := 1; k <= writes; k++ {
-		for _, how := range kinds {
-			all = append(all, loss{k, how})
+// job is one case: a plot and what is lost in it.
+type job struct {
+	outcome
+	loss
+}
+
+func (j job) String() string { return fmt.Sprintf("%s, write %d is %s", j.name, j.number, j.how) }
+
+// jobs are all ways to lose any write. Unless all are asked for, they are one way
+// for every second write; the next run draws others.
+func jobs(outcomes []outcome, rng *rand.Rand) []job {
+	ways := []network.Loss{network.Unsent, network.Unanswered, network.Unclear, network.Refused}
+	var all []job
+	for _, o := range outcomes {
+		way, half := rng.IntN(len(ways)), rng.IntN(2)
+		for n := range o.writes {
+			for i, how := range ways {
+				if long() || n%2 == half && (way+n/2)%len(ways) == i {
+					all = append(all, job{o, loss{n + 1, how}})
+				}
+			}
 		}
 	}
 	return all
 }
 
-// mostWrites is what an update of five weights may cost besides Events.
-const mostWrites = 24
-
 func TestLosingAnyWriteChangesNothingInTheEnd(t *testing.T) {
-	a := newAPI(t)
-	first := newLane(t, a, "lane-0")
-	want, writes := first.play(t, loss{}, "")
-	t.Logf("undisturbed it ends as\n%sby %d writes:\n%s", want, len(writes), strings.Join(writes, "\n"))
-	if len(writes) > mostWrites {
-		t.Errorf("an update of five weights took %d writes, want at most %d", len(writes), mostWrites)
-	}
-	const lanes = 3
-	todo := cases(len(writes))
+	t.Parallel()
+	a, rng := newAPI(t), newRand(t)
+	lanes, outcomes := make([]*lane, len(plots)), make([]outcome, len(plots))
 	for i := range lanes {
+		lanes[i] = newLane(t, a, fmt.Sprintf("lane-%d", i))
+	}
+	for i, p := range plots {
+		lanes[i].idle, outcomes[i] = lanes[i].play(t, p, loss{}, "")
+		writes := outcomes[i].writes
+		t.Logf("%s, undisturbed, ends as\n%sby %d writes:\n%s", p.name, outcomes[i].end, len(writes), strings.Join(writes, "\n"))
+		if p.most > 0 && len(writes) > p.most {
+			t.Errorf("%s took %d writes, want at most %d", p.name, len(writes), p.most)
+		}
+	}
+	todo := make(chan job, 1000)
+	for _, j := range jobs(outcomes, rng) {
+		todo <- j
+	}
+	close(todo)
+	for i, l := range lanes {
 		t.Run(fmt.Sprintf("lane %d", i), func(t *testing.T) {
 			t.Parallel()
-			l := first
-			if i > 0 {
-				l = newLane(t, a, fmt.Sprintf("lane-%d", i))
-			}
-			for n, c := range slices.All(todo) {
-				if n%lanes != i {
-					continue
-				}
-				t.Run(c.String(), func(t *testing.T) {
-					l.play(t, c, want)
+			for j := range todo {
+				t.Run(j.String(), func(t *testing.T) {
+					l.play(t, j.plot, j.loss, j.end)
 					if err := l.process.Running(); err != nil {
 						t.Error(err)
 					}

@@ -1,22 +1,28 @@
 // Package faults kills the controller, cuts it off and loses its writes, and
 // checks with watches of its own that no invariant breaks and that it ends well.
 //
-// With HEADWAY_LONG=1 outages take 30 s and a crash is tried at every write.
+// With HEADWAY_LONG=1 outages take 30 s, every write is lost in every way and
+// there are more kills. HEADWAY_SEED plays the random moments of a run again.
 package faults
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,10 +35,17 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		panic(err) // The flag is go test's own.
+	}
 	code := kube.Main(m)
 	headway.Clean()
 	os.Exit(code)
 }
+
+// atOnce is how many tests run at once: most of their time is waiting, for pods and outages.
+const atOnce = "5"
 
 // within is how long a rollout of a few steps may take on a busy machine.
 const within = 60 * time.Second
@@ -88,12 +101,38 @@ func canary(instance string) manifest.Canary {
 	return manifest.Canary{InstanceID: instance, Strategy: []string{"scaleDownDelaySeconds: 1"}}
 }
 
+// strangers are in every scene: they look like a Rollout's own and belong to none,
+// so nobody may touch them.
+const strangers = `---
+apiVersion: v1
+kind: Service
+metadata: {name: stranger}
+spec: {selector: {app: web, who: stranger}, ports: [{port: 80}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: stranger-web-canary
+  annotations: {nginx.ingress.kubernetes.io/canary: "true", nginx.ingress.kubernetes.io/canary-weight: "7"}
+spec:
+  ingressClassName: nginx
+  rules: [{host: web.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: stranger, port: {number: 80}}}}]}}]
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: stranger, labels: {app: web}}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: web, who: stranger}}
+  template: {metadata: {labels: {app: web, who: stranger}}, spec: {containers: [{name: web, image: "example.com/web:v1"}]}}
+`
+
 // open makes the namespace with the observer and then the objects.
 func (a api) open(t *testing.T, objects string) *scene {
 	t.Helper()
 	s := &scene{T: t, api: a, namespace: a.Namespace(t)}
 	s.watch = observer.Watch(t, a.Config, s.namespace)
-	s.apply(objects)
+	s.apply(strangers + objects)
 	return s
 }
 
@@ -107,17 +146,60 @@ func (s *scene) apply(objects string) {
 // release changes the image.
 func (s *scene) release(tag string) {
 	s.Helper()
-	patch := fmt.Sprintf(`[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"example.com/web:%s"}]`, tag)
-	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web"}}
-	if err := s.api.client.Patch(s.Context(), ro, client.RawPatch(types.JSONPatchType, []byte(patch))); err != nil {
-		s.Fatalf("changing the image: %v", err)
-	}
+	s.patch(s.api.client, types.JSONPatchType, fmt.Sprintf(`[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"example.com/web:%s"}]`, tag))
 }
 
+// abort does what a person does who aborts.
+func (s *scene) abort() {
+	s.Helper()
+	s.patch(statusOf(s.api.client), types.MergePatchType, `{"status":{"abort":true}}`)
+}
+
+// resume does what a person does who ends a pause.
+func (s *scene) resume() {
+	s.Helper()
+	s.patch(statusOf(s.api.client), types.MergePatchType, `{"status":{"pauseConditions":null}}`)
+}
+
+// patcher is a client of objects, or of their statuses.
+type patcher interface {
+	Patch(ctx context.Context, obj client.Object, patch client.Patch, opts ...client.PatchOption) error
+}
+
+// statusClient patches statuses alone.
+type statusClient struct{ client.Client }
+
+func statusOf(c client.Client) patcher { return statusClient{c} }
+
+func (c statusClient) Patch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	return c.Status().Patch(ctx, obj, patch)
+}
+
+// patch changes the Rollout and waits until the observer has seen it: what is
+// looked at next must not be older.
+func (s *scene) patch(c patcher, kind types.PatchType, body string) {
+	s.Helper()
+	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web"}}
+	if err := c.Patch(s.Context(), ro, client.RawPatch(kind, []byte(body))); err != nil {
+		s.Fatalf("changing the Rollout by %s: %v", body, err)
+	}
+	s.eventually(func(seen *v1alpha1.Rollout) error {
+		order, err := resourceversion.CompareResourceVersion(seen.ResourceVersion, ro.ResourceVersion)
+		if err == nil && order < 0 {
+			err = fmt.Errorf("version %s was not seen yet", ro.ResourceVersion)
+		}
+		return err
+	})
+}
+
+// rollout is the Rollout as the observer sees it.
 func (s *scene) rollout() (*v1alpha1.Rollout, error) {
 	ro := &v1alpha1.Rollout{}
-	err := s.api.client.Get(s.Context(), client.ObjectKey{Namespace: s.namespace, Name: "web"}, ro)
-	return ro, err
+	object := s.watch.Present(observer.Rollout)["web"]
+	if object == nil {
+		return ro, errors.New("there is no Rollout")
+	}
+	return ro, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, ro)
 }
 
 // eventually waits until the Rollout is as wanted.
@@ -148,14 +230,13 @@ func (s *scene) resting(ro *v1alpha1.Rollout) error {
 	if st.Why == nil || st.Why.Code == "ScalingDownOldRevision" {
 		return fmt.Errorf("old pods are left: %s", brief(ro))
 	}
-	var list appsv1.ReplicaSetList
-	if err := s.api.client.List(s.Context(), &list, client.InNamespace(s.namespace)); err != nil {
-		return err
-	}
-	for i := range list.Items {
-		rs := &list.Items[i]
-		if rs.Labels[v1alpha1.PodTemplateHashLabel] != st.StableRS && ptr.Deref(rs.Spec.Replicas, 1) > 0 {
-			return fmt.Errorf("ReplicaSet %s is left: %s", rs.Name, brief(ro))
+	for name, rs := range s.watch.Present(observer.ReplicaSet) {
+		asked, _, err := unstructured.NestedInt64(rs.Object, "spec", "replicas")
+		if err != nil {
+			return err
+		}
+		if rs.GetLabels()[v1alpha1.PodTemplateHashLabel] != st.StableRS && asked > 0 {
+			return fmt.Errorf("ReplicaSet %s is left: %s", name, brief(ro))
 		}
 	}
 	return nil
@@ -178,6 +259,8 @@ func (s *scene) check(want string) string {
 	for _, broken := range observer.Check(history, "web") {
 		s.Errorf("%s: %s", s.namespace, broken)
 	}
+	s.signed()
+	s.measuredOnce(history)
 	got, err := observer.Summary(history, "web")
 	if err != nil {
 		s.Fatal(err)
@@ -191,20 +274,25 @@ func (s *scene) check(want string) string {
 	return got
 }
 
-// created are the names of all ReplicaSets there ever were.
+// signed checks that the controller's writes can be told from others': some
+// invariants are about who wrote.
+func (s *scene) signed() {
+	s.Helper()
+	for kind, name := range map[observer.Kind]string{observer.Rollout: "web", observer.Ingress: "web-web-canary"} {
+		object := s.watch.Present(kind)[name]
+		if object == nil || !slices.ContainsFunc(object.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool { return e.Manager == "headway" }) {
+			s.Errorf("%s: %s %s does not say that the controller wrote it", s.namespace, kind, name)
+		}
+	}
+}
+
+// created are the names of all ReplicaSets of Rollouts there ever were.
 func created(history observer.History) map[string]bool {
 	names := map[string]bool{}
 	for _, c := range history.Of(observer.ReplicaSet) {
-		names[c.Name] = true
+		if metav1.GetControllerOf(c.Object) != nil {
+			names[c.Name] = true
+		}
 	}
 	return names
-}
-
-// abort does what a person does who aborts.
-func (s *scene) abort() {
-	s.Helper()
-	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web"}}
-	if err := s.api.client.Status().Patch(s.Context(), ro, client.RawPatch(types.MergePatchType, []byte(`{"status":{"abort":true}}`))); err != nil {
-		s.Fatalf("aborting: %v", err)
-	}
 }

@@ -187,7 +187,9 @@ func objectsIn(t *testing.T, docs []byte) []*unstructured.Unstructured {
 
 func TestWhatTheControllerMayDo(t *testing.T) {
 	w := newWorld(t)
-	w.apply("", documents(t, overlay(t, strings.ReplaceAll(withSecrets, "team-a", w.namespace))))
+	for _, component := range []string{withSecrets, withJobs} {
+		w.apply("", documents(t, overlay(t, strings.ReplaceAll(component, "team-a", w.namespace))))
+	}
 	for _, c := range []struct {
 		name string
 		attr authorizationv1.ResourceAttributes
@@ -203,6 +205,10 @@ func TestWhatTheControllerMayDo(t *testing.T) {
 		{"read a Secret elsewhere", may("get", "", "secrets", "kube-system"), false},
 		{"read a Secret of its own namespace", may("get", "", "secrets", systemSpace), false},
 		{"list Secrets everywhere", may("list", "", "secrets", ""), false},
+		{"run a Job in a namespace that allows it", may("create", "batch", "jobs", w.namespace), true},
+		{"look at its pods", may("list", "", "pods", w.namespace), true},
+		{"run a Job elsewhere", may("create", "batch", "jobs", "default"), false},
+		{"look at the pods elsewhere", may("list", "", "pods", systemSpace), false},
 		{"replace a Rollout", may("update", "argoproj.io", "rollouts", "default"), false},
 		{"delete a Rollout", may("delete", "argoproj.io", "rollouts", "default"), false},
 		{"delete a Service", may("delete", "", "services", "default"), false},
@@ -210,19 +216,28 @@ func TestWhatTheControllerMayDo(t *testing.T) {
 		{"change roles", may("create", "rbac.authorization.k8s.io", "clusterroles", ""), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			review, err := w.client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
-				Spec: authorizationv1.SubjectAccessReviewSpec{
-					User: "system:serviceaccount:" + systemSpace + ":" + controllerSA, ResourceAttributes: &c.attr,
-				},
-			}, metav1.CreateOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if review.Status.Allowed != c.may {
-				t.Errorf("allowed: %t, want %t: %s", review.Status.Allowed, c.may, review.Status.Reason)
-			}
+			kube.Eventually(t, within, func() error { // A new role is known a moment later.
+				allowed, err := w.allowed(c.attr)
+				if err == nil && allowed != c.may {
+					err = fmt.Errorf("allowed: %t, want %t", allowed, c.may)
+				}
+				return err
+			})
 		})
 	}
+}
+
+// allowed asks the API server what the installed controller may do.
+func (w world) allowed(attr authorizationv1.ResourceAttributes) (bool, error) {
+	review, err := w.client.AuthorizationV1().SubjectAccessReviews().Create(w.Context(), &authorizationv1.SubjectAccessReview{
+		Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:" + systemSpace + ":" + controllerSA, ResourceAttributes: &attr,
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return false, fmt.Errorf("asking for %s %s: %w", attr.Verb, attr.Resource, err)
+	}
+	return review.Status.Allowed, nil
 }
 
 func may(verb, group, resource, namespace string) authorizationv1.ResourceAttributes {

@@ -23,17 +23,18 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/headway-rollouts/headway/test/kube"
+	"github.com/headway-rollouts/headway/test/kube/scratch"
 )
 
 // binary is the controller, built once into a folder that TestMain removes.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "headway-install-")
+	dir, err := scratch.Dir("install")
 	if err != nil {
-		return "", fmt.Errorf("making a folder for the controller: %w", err)
+		return "", err
 	}
 	removeBinary = func() { _ = os.RemoveAll(dir) }
 	path := filepath.Join(dir, "headway")
-	build := exec.Command("go", "build", "-o", path, "./cmd/headway")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/headway")
 	build.Dir = kube.Root()
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the controller: %w\n%s", err, out)

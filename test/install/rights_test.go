@@ -46,6 +46,12 @@ func rulesOf(t *testing.T, objects []*unstructured.Unstructured) map[string][]rb
 	return out
 }
 
+// withJobs is how a user lets analyses of one namespace run Jobs.
+const withJobs = `
+namespace: team-a
+components: [../config/components/metric-jobs]
+`
+
 // withSecrets is how a user lets the controller read the Secrets of one namespace.
 const withSecrets = `
 namespace: team-a
@@ -57,6 +63,7 @@ func TestNoRoleGivesTooMuch(t *testing.T) {
 		"default":    render(t, "default"),
 		"namespaced": render(t, "namespaced"),
 		"secrets":    overlay(t, withSecrets),
+		"jobs":       overlay(t, withJobs),
 	} {
 		t.Run(name, func(t *testing.T) {
 			roles := rulesOf(t, objects)
@@ -67,8 +74,11 @@ func TestNoRoleGivesTooMuch(t *testing.T) {
 				for _, what := range excess(rules) {
 					t.Errorf("%s gives too much: %s", role, what)
 				}
-				if name != "secrets" && slices.ContainsFunc(rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, "secrets") }) {
-					t.Errorf("%s reaches Secrets: only the component may", role)
+				for resource, component := range map[string]string{"secrets": "secrets", "jobs": "jobs", "pods": "jobs"} {
+					reaches := slices.ContainsFunc(rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, resource) })
+					if reaches != (name == component) {
+						t.Errorf("%s reaches %s: %t, and only config/components/metric-%s is to", role, resource, reaches, component)
+					}
 				}
 			}
 		})
@@ -117,16 +127,18 @@ func TestOneNamespaceNeedsTheRightsOfAClusterAndNoMore(t *testing.T) {
 	}
 }
 
-func TestSecretsComponentNamesOneNamespace(t *testing.T) {
-	objects := overlay(t, withSecrets)
-	want := []rbacv1.RoleBinding{}
-	for _, b := range convert[rbacv1.RoleBinding](t, objects, "RoleBinding") {
-		want = append(want, b)
-		if b.Namespace != "team-a" || len(b.Subjects) != 1 || b.Subjects[0].Namespace != "headway-system" || b.Subjects[0].Name != "headway" {
-			t.Errorf("want a binding in team-a of headway-system/headway, got %+v", b)
-		}
-	}
-	if len(want) != 1 || len(objects) != 2 {
-		t.Errorf("want one Role and one RoleBinding, got %d objects", len(objects))
+func TestAComponentNamesOneNamespace(t *testing.T) {
+	for name, kustomization := range map[string]string{"secrets": withSecrets, "jobs": withJobs} {
+		t.Run(name, func(t *testing.T) {
+			objects := overlay(t, kustomization)
+			bindings := convert[rbacv1.RoleBinding](t, objects, "RoleBinding")
+			if len(bindings) != 1 || len(objects) != 2 {
+				t.Fatalf("want one Role and one RoleBinding, got %d objects", len(objects))
+			}
+			b := bindings[0]
+			if b.Namespace != "team-a" || len(b.Subjects) != 1 || b.Subjects[0].Namespace != "headway-system" || b.Subjects[0].Name != "headway" {
+				t.Errorf("want a binding in team-a of headway-system/headway, got %+v", b)
+			}
+		})
 	}
 }

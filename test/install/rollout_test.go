@@ -1,6 +1,7 @@
 package install
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,19 +70,46 @@ spec:
 `
 
 // Jobs need rights of their own: making one, reading it, and listing its pods when it does not start.
-func TestTheInstalledRightsSufficeForJobs(t *testing.T) {
+func TestJobsNeedTheirComponentAndNoMore(t *testing.T) {
 	w := newWorld(t)
 	p := w.run(systemSpace)
 	w.ready(p)
+	w.apply(w.namespace, fmt.Appendf(nil, jobRun, "refused"))
+	c := w.typed()
+	kube.Eventually(t, within, func() error {
+		run, err := w.analysisRun(c, "refused")
+		if err != nil {
+			return err
+		}
+		for _, result := range run.Status.MetricResults {
+			for _, m := range result.Measurements {
+				if m.Phase == v1alpha1.AnalysisPhaseError && strings.Contains(m.Message, "forbidden") {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("want a measurement that was refused, got %+v", run.Status)
+	})
+	if err := c.Delete(t.Context(), &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "refused"}}); err != nil {
+		t.Fatal(err)
+	}
+	w.apply("", documents(t, overlay(t, strings.ReplaceAll(withJobs, "team-a", w.namespace))))
+	kube.Eventually(t, within, func() error { // A new role is known a moment later.
+		allowed, err := w.allowed(may("list", "", "pods", w.namespace))
+		if err == nil && !allowed {
+			err = errors.New("the component gives no right yet")
+		}
+		return err
+	})
+	before := len(p.log())
 	for tag, want := range map[string]v1alpha1.AnalysisPhase{
 		"good": v1alpha1.AnalysisPhaseSuccessful, "crash": v1alpha1.AnalysisPhaseFailed, "badpull": v1alpha1.AnalysisPhaseInconclusive,
 	} {
 		w.apply(w.namespace, fmt.Appendf(nil, jobRun, tag))
-		c := w.typed()
 		kube.Eventually(t, 2*within, func() error {
-			var run v1alpha1.AnalysisRun
-			if err := c.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: tag}, &run); err != nil {
-				return fmt.Errorf("reading AnalysisRun %s: %w", tag, err)
+			run, err := w.analysisRun(c, tag)
+			if err != nil {
+				return err
 			}
 			if run.Status.Phase != want {
 				return fmt.Errorf("AnalysisRun %s: want %s, got %s: %s", tag, want, run.Status.Phase, run.Status.Message)
@@ -89,9 +117,17 @@ func TestTheInstalledRightsSufficeForJobs(t *testing.T) {
 			return nil
 		})
 	}
-	if log := p.log(); strings.Contains(log, "forbidden") {
-		t.Errorf("the installed rights do not suffice:\n%s", log)
+	if log := p.log()[before:]; strings.Contains(log, "forbidden") {
+		t.Errorf("the rights of the component do not suffice:\n%s", log)
 	}
+}
+
+func (w world) analysisRun(c client.Client, name string) (v1alpha1.AnalysisRun, error) {
+	var run v1alpha1.AnalysisRun
+	if err := c.Get(w.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, &run); err != nil {
+		return run, fmt.Errorf("reading AnalysisRun %s: %w", name, err)
+	}
+	return run, nil
 }
 
 func (w world) rolloutReaches(c client.Client, phase v1alpha1.RolloutPhase) {

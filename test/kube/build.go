@@ -63,7 +63,7 @@ func (p program) build(ctx context.Context) (string, error) {
 	if exists(path) {
 		return path, nil
 	}
-	if err := os.MkdirAll(bin, 0o750); err != nil {
+	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", fmt.Errorf("making the folder for binaries: %w", err)
 	}
 	unlock, err := lock(ctx, filepath.Join(bin, p.name+".lock"))
@@ -161,7 +161,7 @@ var errBusy = errors.New("locked by another process")
 
 // lock waits for the file's lock. The kernel frees the lock of a process that dies.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}

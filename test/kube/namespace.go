@@ -12,18 +12,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// cleanupLimit keeps a cluster that no longer answers from holding up a test that has ended.
+const cleanupLimit = 20 * time.Second
+
 // Namespace makes a namespace for the test, ready for pods. It is deleted when the
 // test ends; nobody waits for that. A test that failed shows what happened there.
 func (c *Cluster) Namespace(t testing.TB) string {
 	t.Helper()
-	ctx := context.Background()
-	ns, err := c.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{
+	ns, err := c.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: dnsLabel(t.Name()) + "-"},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatalf("creating a namespace: %v", err)
 	}
 	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit) // The test's own context is over.
+		defer cancel()
 		if t.Failed() {
 			t.Log(c.describe(ctx, ns.Name))
 		}
@@ -32,7 +36,7 @@ func (c *Cluster) Namespace(t testing.TB) string {
 		}
 	})
 	Eventually(t, 20*time.Second, func() error {
-		_, err := c.client.CoreV1().ServiceAccounts(ns.Name).Get(ctx, "default", metav1.GetOptions{})
+		_, err := c.client.CoreV1().ServiceAccounts(ns.Name).Get(t.Context(), "default", metav1.GetOptions{})
 		return err
 	})
 	return ns.Name

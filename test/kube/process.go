@@ -8,19 +8,24 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/headway-rollouts/headway/test/kube/scratch"
 )
 
-// stopLimit is what a process gets to clean up after SIGTERM.
-const stopLimit = 5 * time.Second
+// stopLimit is what a process gets to clean up after SIGTERM: a second, or many when others keep
+// the machine busy.
+const stopLimit = 30 * time.Second
 
 // process is a child that has said READY. It holds the child's standard input open:
 // when this process dies, however it dies, the child reads the end and stops.
 type process struct {
 	cmd    *exec.Cmd
+	dir    string // Holds its temporary files.
 	stdin  io.Closer
 	exited chan struct{}
 	once   sync.Once
@@ -31,21 +36,47 @@ type process struct {
 func startProcess(ctx context.Context, path, label string, args ...string) (*process, error) {
 	// The context bounds the start; the process goes on after it.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), path, append([]string{"--die-with-parent"}, args...)...) //nolint:gosec // A binary of ours.
-	stdin, err := cmd.StdinPipe()
+	program, _, _ := strings.Cut(filepath.Base(path), "-")
+	dir, err := scratch.Dir(program)
 	if err != nil {
-		return nil, fmt.Errorf("opening its input: %w", err)
+		return nil, err
 	}
-	stdout, err := cmd.StdoutPipe()
+	p := &process{cmd: cmd, dir: dir, exited: make(chan struct{})}
+	ready, stderr, err := p.start(label)
 	if err != nil {
-		return nil, fmt.Errorf("opening its output: %w", err)
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	var stderr tail
-	cmd.Stderr = &stderr
-	detach(cmd)
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting it: %w", err)
+	select {
+	case value, ok := <-ready:
+		if !ok {
+			p.stop()
+			return nil, fmt.Errorf("it ended before it was ready: %s", stderr)
+		}
+		p.ready = value
+		return p, nil
+	case <-ctx.Done():
+		p.stop()
+		return nil, fmt.Errorf("waiting until it is ready: %w: %s", ctx.Err(), stderr)
 	}
-	p := &process{cmd: cmd, stdin: stdin, exited: make(chan struct{})}
+}
+
+// start starts the child. The channel has what it says when it is ready, and is closed when it ends.
+func (p *process) start(label string) (<-chan string, *tail, error) {
+	stdin, err := p.cmd.StdinPipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening its input: %w", err)
+	}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening its output: %w", err)
+	}
+	stderr := &tail{}
+	p.stdin, p.cmd.Stderr = stdin, stderr
+	p.cmd.Env = append(os.Environ(), "TMPDIR="+p.dir)
+	detach(p.cmd)
+	if err := p.cmd.Start(); err != nil {
+		return nil, nil, fmt.Errorf("starting it: %w", err)
+	}
 	ready := make(chan string, 1)
 	go func() {
 		defer close(p.exited)
@@ -55,23 +86,12 @@ func startProcess(ctx context.Context, path, label string, args ...string) (*pro
 				ready <- value
 			}
 		}
-		_ = cmd.Wait()
+		_ = p.cmd.Wait()
 	}()
-	select {
-	case value, ok := <-ready:
-		if !ok {
-			p.stop()
-			return nil, fmt.Errorf("it ended before it was ready: %s", stderr.String())
-		}
-		p.ready = value
-		return p, nil
-	case <-ctx.Done():
-		p.stop()
-		return nil, fmt.Errorf("waiting until it is ready: %w: %s", ctx.Err(), stderr.String())
-	}
+	return ready, stderr, nil
 }
 
-// stop ends the child and waits for its end. Stopping twice changes nothing.
+// stop ends the child, waits for its end and removes what it left. Stopping twice changes nothing.
 func (p *process) stop() {
 	p.once.Do(func() {
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -84,6 +104,7 @@ func (p *process) stop() {
 			<-p.exited
 		}
 		_ = p.stdin.Close()
+		_ = os.RemoveAll(p.dir)
 	})
 }
 

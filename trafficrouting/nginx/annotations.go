@@ -75,6 +75,19 @@ func (in intent) annotationChanges(existing, wanted map[string]string) map[strin
 	return changes
 }
 
+// under is the intent with the prefix that an Ingress carries its weight under, which is that of an
+// earlier spec if the spec changed; false for an Ingress that is no canary by weight.
+func (in intent) under(ingress *networkingv1.Ingress) (intent, bool) {
+	for _, key := range slices.Sorted(maps.Keys(ingress.Annotations)) {
+		prefix, carries := strings.CutSuffix(key, "/"+weight)
+		if carries && ingress.Annotations[prefix+"/"+canaryMark] == "true" {
+			in.prefix = prefix
+			return in, true
+		}
+	}
+	return in, false
+}
+
 // observedWeight is the share of maxWeight that a canary Ingress asks for, rounded up. An Ingress
 // that does not say so clearly counts as all of the traffic: the planner must assume the worst.
 func (in intent) observedWeight(canary *networkingv1.Ingress) int32 {

@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// defaultPrefix is what the NGINX controller reads unless it was started with another one.
-	defaultPrefix = "nginx.ingress.kubernetes.io"
 	// maxNameLength is the limit of a DNS subdomain, which the name of an Ingress must be.
 	maxNameLength = 253
 	canarySuffix  = "-canary"
@@ -39,12 +37,8 @@ func IngressNames(ro *v1alpha1.Rollout) []string {
 	if n == nil {
 		return nil
 	}
-	stables := n.StableIngresses
-	if n.StableIngress != "" {
-		stables = append([]string{n.StableIngress}, stables...)
-	}
-	names := make([]string, 0, 2*len(stables))
-	for _, stable := range stables {
+	var names []string
+	for _, stable := range n.Ingresses() {
 		if stable != "" {
 			names = append(names, stable, CanaryIngressName(ro.Name, stable))
 		}
@@ -65,71 +59,69 @@ type target struct {
 	path *field.Path
 }
 
-// intent is what the spec of one Rollout asks of NGINX, after it was found usable.
+// intent is what the spec of one Rollout asks of NGINX.
 type intent struct {
 	rollout *v1alpha1.Rollout
 	nginx   *v1alpha1.NginxTrafficRouting
-	prefix  string
+	// usable is false for a spec that is wrong or does not use NGINX: it has no targets, and nothing
+	// but to take traffic back from what an earlier spec asked for can be done for it.
+	usable bool
+	prefix string
 	// explicitTotal says that the spec sets maxTrafficWeight, so that the total is written too.
 	explicitTotal bool
 	maxWeight     int32
 	targets       []target
 }
 
-// intentOf reads the spec. Its errors wrap a *field.Error, except for a Rollout that is not routed by NGINX at all.
+// intentOf reads the spec. The error of a wrong one wraps a *field.Error.
 func intentOf(ro *v1alpha1.Rollout) (intent, error) {
-	n := routingOf(ro)
-	if n == nil {
-		return intent{}, errors.New("reading the spec: the Rollout has no spec.strategy.canary.trafficRouting.nginx")
+	if ro == nil {
+		return intent{}, errors.New("reading the spec: there is no Rollout")
 	}
+	in := intent{rollout: ro, prefix: v1alpha1.DefaultNginxAnnotationPrefix, maxWeight: v1alpha1.DefaultMaxTrafficWeight}
+	if canary := ro.Spec.Strategy.Canary; canary != nil {
+		in.maxWeight = canary.MaxTrafficWeight()
+	}
+	if in.nginx = routingOf(ro); in.nginx == nil {
+		return in, nil
+	}
+	in.prefix, in.explicitTotal = in.nginx.Prefix(), ro.Spec.Strategy.Canary.TrafficRouting.MaxTrafficWeight != nil
 	canaryPath := field.NewPath("spec", "strategy", "canary")
 	nginxPath := canaryPath.Child("trafficRouting", "nginx")
-	in := intent{rollout: ro, nginx: n, prefix: n.AnnotationPrefix, maxWeight: trafficrouting.DefaultMaxWeight}
-	if in.prefix == "" {
-		in.prefix = defaultPrefix
+	targets, err := targetsOf(ro.Name, in.nginx, nginxPath)
+	if err == nil {
+		err = in.checkServices(canaryPath)
 	}
-	if total := ro.Spec.Strategy.Canary.TrafficRouting.MaxTrafficWeight; total != nil {
-		in.explicitTotal, in.maxWeight = true, *total
+	if err == nil {
+		err = in.checkAnnotations(nginxPath)
 	}
-	var err *field.Error
-	if in.targets, err = targetsOf(ro.Name, n, nginxPath); err != nil {
-		return intent{}, fmt.Errorf("reading the spec: %w", err)
+	if err != nil {
+		return in, fmt.Errorf("reading the spec: %w", err)
 	}
-	if err = in.checkServices(canaryPath); err != nil {
-		return intent{}, fmt.Errorf("reading the spec: %w", err)
-	}
-	if err = in.checkAnnotations(nginxPath); err != nil {
-		return intent{}, fmt.Errorf("reading the spec: %w", err)
-	}
+	in.usable, in.targets = true, targets
 	return in, nil
 }
 
 // targetsOf lists the stable Ingresses in the order of the spec. No two may share a canary
 // Ingress, which after cutting long names they could: they would overwrite each other for ever.
 func targetsOf(rollout string, n *v1alpha1.NginxTrafficRouting, path *field.Path) ([]target, *field.Error) {
-	one, several := path.Child("stableIngress"), path.Child("stableIngresses")
-	switch {
-	case n.StableIngress != "" && len(n.StableIngresses) > 0:
-		return nil, field.Invalid(one, n.StableIngress,
-			"stableIngress and stableIngresses cannot both be set: keep one of them")
-	case n.StableIngress != "":
-		return []target{{n.StableIngress, one}}, nil
-	case len(n.StableIngresses) == 0:
-		return nil, field.Required(one, "name the Ingress that serves the stable Service in stableIngress, or several in stableIngresses")
+	if errs := v1alpha1.ValidateNginx(n, path); len(errs) > 0 {
+		return nil, errs[0]
 	}
-	targets := make([]target, 0, len(n.StableIngresses))
+	var targets []target
 	taken := map[string]bool{}
-	for i, name := range n.StableIngresses {
+	for i, name := range n.Ingresses() {
+		t := target{name, path.Child("stableIngresses").Index(i)}
+		if n.StableIngress != "" {
+			t.path = path.Child("stableIngress")
+		}
 		canary := CanaryIngressName(rollout, name)
-		switch {
-		case name == "":
-			return nil, field.Required(several.Index(i), "the name of an Ingress cannot be empty")
-		case taken[canary]:
-			return nil, field.Invalid(several.Index(i), name,
+		if taken[canary] {
+			return nil, field.Invalid(t.path, name,
 				fmt.Sprintf("another stable Ingress already has the canary Ingress `%s`: remove it or shorten the names", canary))
 		}
 		taken[canary] = true
-		targets = append(targets, target{name, several.Index(i)})
+		targets = append(targets, t)
 	}
 	return targets, nil
 }

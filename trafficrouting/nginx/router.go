@@ -25,6 +25,8 @@ const (
 	ReasonCreating = "CreatingCanaryIngress"
 	// ReasonPatching is the reason of a canary Ingress that was changed.
 	ReasonPatching = "PatchingCanaryIngress"
+	// ReasonDeleting is the reason of a canary Ingress that was deleted.
+	ReasonDeleting = "DeletingCanaryIngress"
 )
 
 // Router routes by canary Ingresses.
@@ -34,7 +36,8 @@ type Router struct {
 
 var _ trafficrouting.Router = (*Router)(nil)
 
-// New makes a Router. The client's reads of Ingresses should come from a cache.
+// New makes a Router. The client's reads of Ingresses should come from a cache, which has to have
+// trafficrouting.OwnerIndex.
 func New(c client.Client) *Router {
 	return &Router{client: c}
 }
@@ -42,27 +45,24 @@ func New(c client.Client) *Router {
 // Type is the name of this router in metrics and events.
 func (*Router) Type() string { return "Nginx" }
 
-// Observe reports the largest weight of the canary Ingresses and whether all of them are as the
-// spec asks, also when one of several is unusable. It fails as Apply would: with a *field.Error when the spec or a stable Ingress is
-// unusable, and when a canary Ingress belongs to somebody else.
+// Observe reports the largest weight of the canary Ingresses, also of those that the spec no longer
+// names, and whether all of them are as the spec asks, also when one of several is unusable. It
+// fails as Apply would: with a *field.Error when the spec or a stable Ingress is unusable, and when
+// a canary Ingress belongs to somebody else.
 func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficrouting.Observed, error) {
-	in, err := intentOf(ref.Rollout)
-	if err != nil {
-		return trafficrouting.Observed{}, err
+	in, invalid := intentOf(ref.Rollout)
+	if in.rollout == nil {
+		return trafficrouting.Observed{}, invalid
 	}
 	pairs, err := r.pairs(ctx, in)
 	if err != nil {
 		return trafficrouting.Observed{}, err
 	}
-	seen := trafficrouting.Observed{Exists: true, InSync: true}
-	for _, p := range pairs {
-		if p.canary == nil {
-			seen.Exists = false
-			continue
-		}
-		seen.CanaryWeight = max(seen.CanaryWeight, in.observedWeight(p.canary))
+	strays, err := r.strays(ctx, in)
+	if err != nil {
+		return trafficrouting.Observed{}, err
 	}
-	var failures []error
+	seen, failures := in.observed(pairs, strays), []error{invalid}
 	for _, p := range pairs {
 		todo, err := in.translate(p, in.splitAt(seen.CanaryWeight))
 		if err != nil {
@@ -73,27 +73,46 @@ func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficro
 	return seen, errors.Join(failures...)
 }
 
-// Apply makes every canary Ingress carry the split. One that fails does not keep the weight from
-// the others; the changes that were made are returned together with the errors.
+// Apply makes every canary Ingress carry the split, and removes those that the spec no longer
+// names. One that fails does not keep the weight from the others; the changes that were made are
+// returned together with the errors. While the spec or a stable Ingress is unusable, a weight of 0
+// still reaches what was made before.
 func (r *Router) Apply(ctx context.Context, ref trafficrouting.Ref, split trafficrouting.Split) ([]trafficrouting.Change, error) {
-	in, err := intentOf(ref.Rollout)
-	if err != nil {
-		return nil, err
+	in, invalid := intentOf(ref.Rollout)
+	if in.rollout == nil {
+		return nil, invalid
 	}
-	if err := in.checkSplit(split); err != nil {
-		return nil, err
+	if in.usable {
+		if err := in.checkSplit(split); err != nil {
+			return nil, err
+		}
 	}
 	var changes []trafficrouting.Change
-	var failures []error
+	failures := []error{invalid}
 	for _, t := range in.targets {
 		change, err := r.route(ctx, in, t, split)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("routing Ingress %s: %w", t.name, err))
-			continue
 		}
 		changes = append(changes, change...)
 	}
+	strays, err := r.strays(ctx, in)
+	failures = append(failures, err)
+	for _, s := range strays {
+		change, err := r.retire(ctx, in, s, split)
+		failures, changes = append(failures, err), append(changes, change...)
+	}
 	return changes, errors.Join(failures...)
+}
+
+// strays finds what was made for an earlier spec.
+func (r *Router) strays(ctx context.Context, in intent) ([]stray, error) {
+	var list networkingv1.IngressList
+	mine := client.MatchingFields{trafficrouting.OwnerIndex: string(in.rollout.UID)}
+	if err := r.client.List(ctx, &list, client.InNamespace(in.rollout.Namespace), mine, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing the Ingresses of the Rollout: %w", err)
+	}
+	return in.strays(list.Items), nil
 }
 
 // pairs reads the Ingresses of every target. One that does not exist is nil, and no error.
@@ -142,14 +161,53 @@ func (r *Router) route(ctx context.Context, in intent, t target, split trafficro
 	}
 	todo, err := in.translate(p, split)
 	switch {
+	case err != nil && split.Canary.Weight == 0 && p.canary != nil && metav1.IsControlledBy(p.canary, in.rollout):
+		changes, failure := r.empty(ctx, in, p.canary)
+		return changes, errors.Join(err, failure)
 	case err != nil:
 		return nil, err
 	case todo.create != nil:
 		return r.create(ctx, todo.create, split)
 	case todo.patch != nil:
-		return r.patch(ctx, p.canary, todo.patch, split)
+		return r.patch(ctx, p.canary, todo.patch, split.Canary.Weight)
 	}
 	return nil, nil
+}
+
+// retire takes the traffic from a stray and, once it is seen without, deletes it: a host can have
+// one canary, and another Rollout may be waiting to make its own. The weight goes first because a
+// deletion can be refused, or wait for a finalizer. A spec that is not usable may name the Ingress
+// again when it is corrected, so then it stays, and its traffic too unless it is to go home.
+func (r *Router) retire(ctx context.Context, in intent, s stray, split trafficrouting.Split) ([]trafficrouting.Change, error) {
+	switch {
+	case !in.usable && split.Canary.Weight > 0:
+		return nil, nil
+	case s.weight > 0:
+		return r.empty(ctx, in, s.Ingress)
+	case !in.usable:
+		return nil, nil
+	}
+	return r.remove(ctx, s.Ingress)
+}
+
+func (r *Router) empty(ctx context.Context, in intent, canary *networkingv1.Ingress) ([]trafficrouting.Change, error) {
+	patch, err := in.emptyPatch(canary)
+	if patch == nil || err != nil {
+		return nil, err
+	}
+	return r.patch(ctx, canary, patch, 0)
+}
+
+func (r *Router) remove(ctx context.Context, canary *networkingv1.Ingress) ([]trafficrouting.Change, error) {
+	err := r.client.Delete(ctx, identity(canary), client.Preconditions{UID: &canary.UID, ResourceVersion: &canary.ResourceVersion})
+	if apierrors.IsNotFound(err) {
+		return nil, nil // The cache is behind.
+	}
+	if err != nil {
+		return nil, fmt.Errorf("deleting canary Ingress %s: %w", canary.Name, err)
+	}
+	message := fmt.Sprintf("Deleting canary ingress `%s`, whose ingress the Rollout no longer names", canary.Name)
+	return []trafficrouting.Change{{Reason: ReasonDeleting, Message: message}}, nil
 }
 
 func (r *Router) create(ctx context.Context, canary *networkingv1.Ingress, split trafficrouting.Split) ([]trafficrouting.Change, error) {
@@ -161,13 +219,16 @@ func (r *Router) create(ctx context.Context, canary *networkingv1.Ingress, split
 }
 
 func (r *Router) patch(
-	ctx context.Context, canary *networkingv1.Ingress, patch []byte, split trafficrouting.Split,
+	ctx context.Context, canary *networkingv1.Ingress, patch []byte, weight int32,
 ) ([]trafficrouting.Change, error) {
-	// A fresh object, because the reply is written into it and the one that was read belongs to the cache.
-	into := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: canary.Namespace, Name: canary.Name}}
-	if err := r.client.Patch(ctx, into, client.RawPatch(types.MergePatchType, patch)); err != nil {
+	if err := r.client.Patch(ctx, identity(canary), client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return nil, fmt.Errorf("patching canary Ingress %s: %w", canary.Name, err)
 	}
-	message := fmt.Sprintf("Updating Ingress `%s` to desiredWeight '%d'", canary.Name, split.Canary.Weight)
+	message := fmt.Sprintf("Updating Ingress `%s` to desiredWeight '%d'", canary.Name, weight)
 	return []trafficrouting.Change{{Reason: ReasonPatching, Message: message}}, nil
+}
+
+// identity is a fresh object, because a reply is written into it and the one that was read belongs to the cache.
+func identity(ingress *networkingv1.Ingress) *networkingv1.Ingress {
+	return &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: ingress.Namespace, Name: ingress.Name}}
 }

@@ -109,6 +109,7 @@ func harness(t *testing.T, names ...string) routertest.Harness {
 		},
 		Weights: weights,
 		Spoil:   spoils(),
+		Unname:  unnames(),
 		Steal: func(obj client.Object) {
 			owners := obj.GetOwnerReferences()
 			owners[0].UID = "somebody-else"
@@ -150,6 +151,31 @@ func spoils() map[string]func(client.Object) {
 		"class name gone":       func(obj client.Object) { obj.(*networkingv1.Ingress).Spec.IngressClassName = nil },
 		"routed to another Service": func(obj client.Object) {
 			obj.(*networkingv1.Ingress).Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name = "other"
+		},
+	}
+}
+
+// unnames change the spec so that it does not name the last of the Ingresses any more.
+func unnames() map[string]func(*v1alpha1.Rollout) {
+	routing := func(change func(*v1alpha1.RolloutTrafficRouting)) func(*v1alpha1.Rollout) {
+		return func(ro *v1alpha1.Rollout) { change(ro.Spec.Strategy.Canary.TrafficRouting) }
+	}
+	return map[string]func(*v1alpha1.Rollout){
+		"another Ingress takes its place": routing(func(r *v1alpha1.RolloutTrafficRouting) {
+			names := append(r.Nginx.Ingresses()[1:], "other")
+			*r.Nginx = v1alpha1.NginxTrafficRouting{StableIngresses: names}
+		}),
+		"one with another annotation prefix takes its place": routing(func(r *v1alpha1.RolloutTrafficRouting) {
+			*r.Nginx = v1alpha1.NginxTrafficRouting{StableIngress: "other", AnnotationPrefix: "other.example.com"}
+		}),
+		"no Ingress is named": routing(func(r *v1alpha1.RolloutTrafficRouting) { *r.Nginx = v1alpha1.NginxTrafficRouting{} }),
+		"both fields are set": routing(func(r *v1alpha1.RolloutTrafficRouting) {
+			*r.Nginx = v1alpha1.NginxTrafficRouting{StableIngress: "a", StableIngresses: []string{"b"}}
+		}),
+		"another router is named": routing(func(r *v1alpha1.RolloutTrafficRouting) { r.Nginx, r.Istio = nil, &v1alpha1.IstioTrafficRouting{} }),
+		"no router is named":      func(ro *v1alpha1.Rollout) { ro.Spec.Strategy.Canary.TrafficRouting = nil },
+		"the strategy is another one": func(ro *v1alpha1.Rollout) {
+			ro.Spec.Strategy = v1alpha1.RolloutStrategy{BlueGreen: &v1alpha1.BlueGreenStrategy{}}
 		},
 	}
 }
@@ -323,14 +349,14 @@ func TestAnUnusableSpecIsAnErrorOfItsField(t *testing.T) {
 func TestAnAnnotationNamedTwiceHasOneOutcome(t *testing.T) {
 	ro := rollout("web")
 	ro.Spec.Strategy.Canary.TrafficRouting.Nginx.AdditionalIngressAnnotations = map[string]string{
-		"limit-rps": "5", defaultPrefix + "/limit-rps": "9",
+		"limit-rps": "5", v1alpha1.DefaultNginxAnnotationPrefix + "/limit-rps": "9",
 	}
 	in, err := intentOf(ro)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 100 {
-		if got := in.annotations(ingress("web"), splitOf(20))[defaultPrefix+"/limit-rps"]; got != "9" {
+		if got := in.annotations(ingress("web"), splitOf(20))[v1alpha1.DefaultNginxAnnotationPrefix+"/limit-rps"]; got != "9" {
 			t.Fatalf("limit-rps %q, want the one that sorts last", got)
 		}
 	}
@@ -379,7 +405,7 @@ func TestObservedWeight(t *testing.T) {
 			if c.total != "" {
 				canary.Annotations[totalKey] = c.total
 			}
-			in := intent{prefix: defaultPrefix, maxWeight: c.maxWeight}
+			in := intent{prefix: v1alpha1.DefaultNginxAnnotationPrefix, maxWeight: c.maxWeight}
 			if got := in.observedWeight(canary); got != c.want {
 				t.Errorf("weight %d, want %d", got, c.want)
 			}

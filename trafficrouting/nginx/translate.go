@@ -19,6 +19,15 @@ type pair struct {
 	stable, canary *networkingv1.Ingress
 }
 
+// stray is a canary Ingress that was made for this Rollout and that its spec does not ask for now.
+type stray struct {
+	*networkingv1.Ingress
+	weight int32
+}
+
+// gone reports whether nothing is left to be done: it gets no traffic, and deleting it has begun.
+func (s stray) gone() bool { return s.weight == 0 && !s.DeletionTimestamp.IsZero() }
+
 // write makes one canary Ingress obey. At most one field is set; neither when it obeys already.
 type write struct {
 	create *networkingv1.Ingress
@@ -27,6 +36,43 @@ type write struct {
 }
 
 func (w write) empty() bool { return w.create == nil && w.patch == nil }
+
+// strays are those of the Ingresses that the Rollout controls which are canaries by weight and which
+// no target names. Somebody's own Ingress, which the Rollout may control too, is not marked so.
+func (in intent) strays(owned []networkingv1.Ingress) []stray {
+	named := map[string]bool{}
+	for _, t := range in.targets {
+		named[CanaryIngressName(in.rollout.Name, t.name)] = true
+	}
+	var strays []stray
+	for i := range owned {
+		made, marked := in.under(&owned[i])
+		if !marked || named[owned[i].Name] {
+			continue
+		}
+		if s := (stray{&owned[i], made.observedWeight(&owned[i])}); !s.gone() {
+			strays = append(strays, s)
+		}
+	}
+	return strays
+}
+
+// observed is what the canary Ingresses ask for together. With a spec that is not usable a stray is
+// in sync at any weight, since Apply leaves it alone until the weight is to be 0.
+func (in intent) observed(pairs []pair, strays []stray) trafficrouting.Observed {
+	seen := trafficrouting.Observed{Exists: len(pairs)+len(strays) > 0, InSync: !in.usable || len(strays) == 0}
+	for _, p := range pairs {
+		if p.canary == nil {
+			seen.Exists = false
+			continue
+		}
+		seen.CanaryWeight = max(seen.CanaryWeight, in.observedWeight(p.canary))
+	}
+	for _, s := range strays {
+		seen.CanaryWeight = max(seen.CanaryWeight, s.weight)
+	}
+	return seen
+}
 
 // translate says which write makes the canary Ingress of one pair equal to the split.
 func (in intent) translate(p pair, split trafficrouting.Split) (write, error) {
@@ -101,9 +147,9 @@ func (in intent) canaryIngress(
 
 // patch is the narrowest merge patch between two canary Ingresses, or nil when nothing of ours
 // differs. It names the UID, so that the API server refuses it for an object that took the place
-// of the one it was computed from. Lists are replaced as a whole: a patch with one also names the
-// resourceVersion, so that it cannot undo what it has not seen. A weight alone does without, since
-// a weight that must fall should not lose a race against somebody's label.
+// of the one it was computed from. It also names the resourceVersion, so that it cannot undo what
+// it has not seen: lists are replaced as a whole, and another instance may have aborted meanwhile.
+// A weight of 0 alone does without, since an abort should not lose a race against somebody's label.
 func (in intent) patch(existing, wanted *networkingv1.Ingress) ([]byte, error) {
 	annotations := in.annotationChanges(existing.Annotations, wanted.Annotations)
 	spec := specChanges(existing.Spec, wanted.Spec)
@@ -116,9 +162,25 @@ func (in intent) patch(existing, wanted *networkingv1.Ingress) ([]byte, error) {
 		metadata["annotations"] = annotations
 	}
 	if len(spec) > 0 {
-		metadata["resourceVersion"] = existing.ResourceVersion
 		body["spec"] = spec
 	}
+	if len(spec) > 0 || in.observedWeight(wanted) > 0 {
+		metadata["resourceVersion"] = existing.ResourceVersion
+	}
+	return encode(existing, body)
+}
+
+// emptyPatch takes the traffic from a canary Ingress and changes nothing else; nil when it gets none.
+func (in intent) emptyPatch(existing *networkingv1.Ingress) ([]byte, error) {
+	made, _ := in.under(existing)
+	if made.observedWeight(existing) == 0 {
+		return nil, nil
+	}
+	annotations := map[string]any{made.key(canaryMark): "true", made.key(weight): "0", made.key(weightTotal): nil}
+	return encode(existing, map[string]any{"metadata": map[string]any{"uid": existing.UID, "annotations": annotations}})
+}
+
+func encode(existing *networkingv1.Ingress, body map[string]any) ([]byte, error) {
 	patch, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the patch of Ingress %q: %w", existing.Name, err)

@@ -1,6 +1,7 @@
 package routertest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,12 +30,7 @@ func (h Harness) bench(t *testing.T, total *int32, objects ...client.Object) ben
 	return bench{Harness: h, World: w, t: t, router: h.Router(w.Client), ref: trafficrouting.Ref{Rollout: h.Rollout(total)}}
 }
 
-func (b bench) total() int32 {
-	if total := b.ref.Rollout.Spec.Strategy.Canary.TrafficRouting.MaxTrafficWeight; total != nil {
-		return *total
-	}
-	return trafficrouting.DefaultMaxWeight
-}
+func (b bench) total() int32 { return b.ref.Rollout.Spec.Strategy.Canary.MaxTrafficWeight() }
 
 func (b bench) split(weight int32) trafficrouting.Split {
 	canary := b.ref.Rollout.Spec.Strategy.Canary
@@ -80,10 +76,16 @@ func (b bench) wantQuiet() {
 	}
 }
 
-// managed returns the objects that the router writes; there must be one.
+// left returns the objects that the router writes.
+func (b bench) left() []client.Object {
+	b.t.Helper()
+	return slices.DeleteFunc(b.Objects(b.t, b.Lists()...), func(o client.Object) bool { return !b.Managed(o) })
+}
+
+// managed returns them too; there must be one.
 func (b bench) managed() []client.Object {
 	b.t.Helper()
-	objects := slices.DeleteFunc(b.Objects(b.t, b.Lists()...), func(o client.Object) bool { return !b.Managed(o) })
+	objects := b.left()
 	if len(objects) == 0 {
 		b.t.Fatal("the router manages no object")
 	}
@@ -97,6 +99,27 @@ func (b bench) edit(obj client.Object, change func(client.Object)) {
 	if err := b.Direct.Update(b.t.Context(), obj); err != nil {
 		b.t.Fatalf("editing %s: %v", obj.GetName(), err)
 	}
+}
+
+// lagging reads from a cache that is behind the API server it writes to.
+type lagging struct {
+	client.Client
+
+	cache client.Reader
+}
+
+func (l lagging) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	return l.cache.Get(ctx, key, obj, opts...) //nolint:wrapcheck // It stands in for the cache.
+}
+
+func (l lagging) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	return l.cache.List(ctx, list, opts...) //nolint:wrapcheck // It stands in for the cache.
+}
+
+// stale is a client that goes on reading the world as it is now.
+func (b bench) stale() client.Client {
+	b.t.Helper()
+	return lagging{b.Client, indexed(b.t, b.Scheme).WithObjects(b.Objects(b.t, b.Lists()...)...).Build()}
 }
 
 // rest is everything in the world that is not the router's, as JSON by kind and name.
@@ -200,6 +223,14 @@ func (b bench) named(name string) client.Object {
 	}
 	b.t.Fatalf("the router manages no %q", name)
 	return nil
+}
+
+// fieldErrorOnly fails the test for an error that is not about the spec.
+func fieldErrorOnly(t *testing.T, doing string, err error) {
+	t.Helper()
+	if err != nil {
+		wantFieldError(t, doing, err)
+	}
 }
 
 func wantFieldError(t *testing.T, doing string, err error) {

@@ -154,6 +154,51 @@ func repairs(t *testing.T, h Harness) {
 	}
 }
 
+func unnamed(t *testing.T, h Harness) {
+	for name, unname := range h.Unname {
+		t.Run(name, func(t *testing.T) {
+			b := h.bench(t, nil, h.Given()...)
+			b.apply(50)
+			home := b.split(0)
+			unname(b.ref.Rollout)
+			seen, err := b.router.Observe(t.Context(), b.ref)
+			fieldErrorOnly(t, "observing", err)
+			if !seen.Exists && seen.InSync || seen.CanaryWeight != 50 {
+				t.Errorf("observed %+v, want the route of weight 50", seen)
+			}
+			for range 3 { // emptied, deleted, quiet
+				b.Writes()
+				_, err = b.router.Apply(t.Context(), b.ref, home)
+				fieldErrorOnly(t, "applying", err)
+			}
+			b.wantQuiet()
+			for _, obj := range b.left() {
+				if weights := b.weights(obj); slices.Max(weights) != home.MaxWeight {
+					t.Errorf("%s still shares traffic: %v", obj.GetName(), weights)
+				}
+			}
+			if seen, err = b.router.Observe(t.Context(), b.ref); seen.CanaryWeight != 0 {
+				t.Errorf("observed %+v (%v) afterwards, want no weight", seen, err)
+			}
+		})
+	}
+}
+
+// staleWeight is what an instance does that lost its lease without noticing: its cache still shows
+// the weight from before the abort.
+func staleWeight(t *testing.T, h Harness) {
+	for before, after := range map[int32]int32{20: 40, 60: 40} {
+		b := h.bench(t, nil, h.Given()...)
+		b.apply(before)
+		old := b.stale()
+		b.apply(0)
+		if _, err := h.Router(old).Apply(t.Context(), b.ref, b.split(after)); !apierrors.IsConflict(err) {
+			t.Errorf("applying %d over %d: error %v, want a conflict", after, before, err)
+		}
+		b.wantSeen(trafficrouting.Observed{Exists: true, InSync: true})
+	}
+}
+
 func survives(t *testing.T, h Harness) {
 	b := h.bench(t, nil, h.Given()...)
 	b.apply(10)
@@ -223,13 +268,23 @@ func oddObjects(t *testing.T, h Harness) {
 		})
 	}
 	b := h.bench(t, nil, h.Given()...)
-	for _, ro := range []*v1alpha1.Rollout{nil, {}, {Spec: v1alpha1.RolloutSpec{Strategy: v1alpha1.RolloutStrategy{Canary: &v1alpha1.CanaryStrategy{}}}}} {
-		ref := trafficrouting.Ref{Rollout: ro}
-		if _, err := b.router.Observe(t.Context(), ref); err == nil {
-			t.Error("a Rollout that this router does not serve was observed, want an error")
+	if _, err := b.router.Observe(t.Context(), trafficrouting.Ref{}); err == nil {
+		t.Error("no Rollout was observed, want an error")
+	}
+	if _, err := b.router.Apply(t.Context(), trafficrouting.Ref{}, b.split(20)); err == nil {
+		t.Error("no Rollout was routed, want an error")
+	}
+}
+
+func namesAnother(t *testing.T, h Harness) {
+	for _, strategy := range []v1alpha1.RolloutStrategy{{}, {Canary: &v1alpha1.CanaryStrategy{}}} {
+		b := h.bench(t, nil, h.Given()...)
+		split := b.split(20)
+		b.ref.Rollout.Spec.Strategy = strategy
+		b.wantSeen(trafficrouting.Observed{InSync: true})
+		if _, err := b.router.Apply(t.Context(), b.ref, split); err != nil {
+			t.Errorf("applying: %v", err)
 		}
-		if _, err := b.router.Apply(t.Context(), ref, b.split(20)); err == nil {
-			t.Error("a Rollout that this router does not serve was routed, want an error")
-		}
+		b.wantQuiet()
 	}
 }

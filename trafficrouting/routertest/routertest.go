@@ -39,6 +39,9 @@ type Harness struct {
 	Weights func(client.Object) ([]int32, error)
 	// Spoil holds edits of what is the router's in a managed object, by a sentence.
 	Spoil map[string]func(client.Object)
+	// Unname holds edits of the Rollout after which its spec no longer asks for a route that was made
+	// for it, by a sentence.
+	Unname map[string]func(*v1alpha1.Rollout)
 	// Steal makes a managed object somebody else's; nil for a router that owns no object.
 	Steal func(client.Object)
 }
@@ -57,10 +60,13 @@ func Run(t *testing.T, h Harness) {
 		{"what is not the router's stays byte for byte", keepsTheRest},
 		{"a missing object is a field error and nothing is written", missingObject},
 		{"an object of somebody else is refused and left alone", somebodyElses},
+		{"a route that the spec no longer names is seen, and its traffic comes home", unnamed},
+		{"a weight decided before another instance aborted is refused", staleWeight},
 		{"an edit of what is the router's is seen and repaired", repairs},
 		{"what somebody adds between read and write survives", survives},
 		{"an object that took the place of the one read is not written", replaced},
 		{"a write that the API server refuses is an error", refusedWrite},
+		{"a Rollout that does not name the router has no route and causes no write", namesAnother},
 		{"odd objects cause no panic", oddObjects},
 	} {
 		t.Run(duty.name, func(t *testing.T) { duty.check(t, h) })

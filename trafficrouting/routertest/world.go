@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/headway-rollouts/headway/trafficrouting"
 )
 
 // World is an API server in memory that keeps a list of the writes it was asked for. Unlike a bare
@@ -40,7 +42,7 @@ func NewWorld(t *testing.T, scheme *runtime.Scheme, objects ...client.Object) *W
 	for _, obj := range objects {
 		w.name(obj)
 	}
-	base := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+	base := indexed(t, scheme).WithObjects(objects...).Build()
 	w.Direct = interceptor.NewClient(base, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			w.name(obj)
@@ -65,7 +67,7 @@ func NewWorld(t *testing.T, scheme *runtime.Scheme, objects ...client.Object) *W
 			if err := w.record(ctx, "patch", obj); err != nil {
 				return err
 			}
-			if err := sameUID(ctx, c, obj, patch); err != nil {
+			if err := checkPatch(ctx, c, obj, patch); err != nil {
 				return err
 			}
 			return c.Patch(ctx, obj, patch, opts...)
@@ -73,6 +75,13 @@ func NewWorld(t *testing.T, scheme *runtime.Scheme, objects ...client.Object) *W
 		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
 			if err := w.record(ctx, "delete", obj); err != nil {
 				return err
+			}
+			var given client.DeleteOptions
+			given.ApplyOptions(opts)
+			if given.Preconditions != nil {
+				if err := sameUID(ctx, c, obj, given.Preconditions.UID); err != nil {
+					return err
+				}
 			}
 			return c.Delete(ctx, obj, opts...)
 		},
@@ -119,8 +128,24 @@ func (w *World) record(ctx context.Context, verb string, obj client.Object) erro
 	return nil
 }
 
-// sameUID answers as the API server does when a patch would change the UID.
-func sameUID(ctx context.Context, c client.Client, obj client.Object, patch client.Patch) error {
+// indexed is a fake client's builder with the index that the cache of a router has, for every kind.
+func indexed(t *testing.T, scheme *runtime.Scheme) *fake.ClientBuilder {
+	t.Helper()
+	builder := fake.NewClientBuilder().WithScheme(scheme)
+	for kind := range scheme.AllKnownTypes() {
+		made, err := scheme.New(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if obj, ok := made.(client.Object); ok {
+			builder.WithIndex(obj, trafficrouting.OwnerIndex, func(o client.Object) []string { return trafficrouting.OwnerKeys(o) })
+		}
+	}
+	return builder
+}
+
+// checkPatch answers as the API server does when a patch would change the UID.
+func checkPatch(ctx context.Context, c client.Client, obj client.Object, patch client.Patch) error {
 	data, err := patch.Data(obj)
 	if err != nil {
 		return fmt.Errorf("reading the patch: %w", err)
@@ -133,16 +158,21 @@ func sameUID(ctx context.Context, c client.Client, obj client.Object, patch clie
 	if err := json.Unmarshal(data, &body); err != nil {
 		return fmt.Errorf("decoding a patch: %w", err)
 	}
-	if body.Metadata.UID == nil {
+	return sameUID(ctx, c, obj, body.Metadata.UID)
+}
+
+// sameUID is a conflict unless the stored object has the UID; nil asks for nothing.
+func sameUID(ctx context.Context, c client.Client, obj client.Object, want *types.UID) error {
+	if want == nil {
 		return nil
 	}
 	live, err := storedCopy(ctx, c, obj)
 	if err != nil {
 		return err
 	}
-	if *body.Metadata.UID != live.GetUID() {
+	if *want != live.GetUID() {
 		return apierrors.NewConflict(schema.GroupResource{}, obj.GetName(),
-			fmt.Errorf("precondition failed: UID in precondition: %s, UID in object meta: %s", *body.Metadata.UID, live.GetUID()))
+			fmt.Errorf("precondition failed: UID in precondition: %s, UID in object meta: %s", *want, live.GetUID()))
 	}
 	return nil
 }

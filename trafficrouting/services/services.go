@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -44,7 +43,9 @@ func Point(ctx context.Context, c client.Client, ref Ref, hash string) ([]traffi
 	if !needed {
 		return nil, nil
 	}
-	if err := apply(ctx, c, ref.Service, patch); err != nil {
+	// A fresh object, because the reply is written into it and the one that was read belongs to the cache.
+	into := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: svc.Namespace, Name: svc.Name}}
+	if err := c.Patch(ctx, into, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return nil, fmt.Errorf("pointing Service %s at %s: %w", ref.Service, hash, err)
 	}
 	if Hash(&svc) == hash {
@@ -52,33 +53,4 @@ func Point(ctx context.Context, c client.Client, ref Ref, hash string) ([]traffi
 	}
 	message := fmt.Sprintf("Switched selector for service '%s' from '%s' to '%s'", svc.Name, Hash(&svc), hash)
 	return []trafficrouting.Change{{Reason: ReasonSwitch, Message: message}}, nil
-}
-
-// Free takes the hash and the mark from a Service that the Rollout no longer names. A Service that
-// does not exist, or that another Rollout has marked, is left alone without an error.
-func Free(ctx context.Context, c client.Client, ref Ref) error {
-	var svc corev1.Service
-	if err := c.Get(ctx, ref.Service, &svc); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return fmt.Errorf("reading Service %s: %w", ref.Service, err)
-	}
-	if owner := ManagedBy(&svc); owner != "" && owner != ref.Rollout {
-		return nil
-	}
-	patch, needed := Release(&svc)
-	if !needed {
-		return nil
-	}
-	if err := apply(ctx, c, ref.Service, patch); err != nil {
-		return fmt.Errorf("freeing Service %s: %w", ref.Service, err)
-	}
-	return nil
-}
-
-// apply sends a patch. The object is a fresh one, because the reply is written into it.
-func apply(ctx context.Context, c client.Client, key types.NamespacedName, patch []byte) error {
-	into := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	return c.Patch(ctx, into, client.RawPatch(types.MergePatchType, patch)) //nolint:wrapcheck // both callers wrap it with what they were doing.
 }

@@ -80,19 +80,6 @@ func TestPatchHoldsOnlyWhatDiffers(t *testing.T) {
 	}
 }
 
-func TestReleaseTakesBackWhatPatchAdded(t *testing.T) {
-	t.Parallel()
-	got, needed := Release(service("abc", "shop"))
-	want := `{"metadata":{"annotations":{"` + ownerKey + `":null},"resourceVersion":"41","uid":"service-uid"},` +
-		`"spec":{"selector":{"` + hashKey + `":null}}}`
-	if diff := cmp.Diff(want, string(got)); diff != "" || !needed {
-		t.Errorf("needed %v, patch (-want +got):\n%s", needed, diff)
-	}
-	if patch, needed := Release(service("", "")); needed {
-		t.Errorf("patch %s for a Service that nobody points, want none", patch)
-	}
-}
-
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	path := field.NewPath("spec", "strategy", "canary", "canaryService")
@@ -262,39 +249,6 @@ func TestAServiceThatSomebodyChangedMeanwhileIsAConflict(t *testing.T) {
 	}
 }
 
-func TestFree(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name   string
-		svc    []client.Object
-		writes int
-	}{
-		{"a Service of this Rollout is freed", []client.Object{service("abc", "shop")}, 1},
-		{"a Service that nobody points is left alone", []client.Object{service("", "")}, 0},
-		{"a Service of another Rollout is left alone", []client.Object{service("abc", "other")}, 0},
-		{"a Service that is gone needs nothing", nil, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			w := world(t, c.svc...)
-			if err := Free(t.Context(), w.Client, ref); err != nil {
-				t.Fatal(err)
-			}
-			if writes := w.Writes(); len(writes) != c.writes {
-				t.Fatalf("wrote %v, want %d writes", writes, c.writes)
-			}
-			if c.writes == 0 {
-				return
-			}
-			wanted, got := service("", ""), read(t, w)
-			wanted.ResourceVersion = got.ResourceVersion
-			if diff := cmp.Diff(wanted, got); diff != "" {
-				t.Errorf("Service (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 func TestARefusedWriteIsAnError(t *testing.T) {
 	t.Parallel()
 	w := world(t, service("old", "shop"))
@@ -303,12 +257,9 @@ func TestARefusedWriteIsAnError(t *testing.T) {
 	if changes, err := Point(t.Context(), w.Client, ref, "abc"); !errors.Is(err, refusal) || len(changes) > 0 {
 		t.Errorf("changes %v, error %v, want only the refusal", changes, err)
 	}
-	if err := Free(t.Context(), w.Client, ref); !errors.Is(err, refusal) {
-		t.Errorf("error %v, want the refusal", err)
-	}
 }
 
-func TestAnyServiceIsPointedOnceAndReleasedWithoutATrace(t *testing.T) {
+func TestAnyServiceIsPointedOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.String()
@@ -327,9 +278,6 @@ func TestAnyServiceIsPointedOnceAndReleasedWithoutATrace(t *testing.T) {
 		}
 		if err := Validate(svc, rollout, svc.Spec.Selector, nil); err != nil {
 			t.Fatalf("a selector equal to the labels is refused: %v", err)
-		}
-		if _, needed := Release(svc); !needed {
-			t.Fatal("releasing needs no patch, want one")
 		}
 	})
 }

@@ -1,8 +1,8 @@
 // Package services points Kubernetes Services at one revision by the pod template hash in their
 // selector, and marks them with the Rollout that does so.
 //
-// It decides nothing: the planner says which Service gets which hash. The Rollout controller and
-// the controller that frees Services no Rollout names any more are its callers.
+// It decides nothing: the planner says which Service gets which hash. The Rollout controller is its
+// only caller.
 package services
 
 import (
@@ -71,24 +71,6 @@ func Patch(svc *corev1.Service, rolloutName, hash string) ([]byte, bool) {
 	if Hash(svc) != hash {
 		selector[v1alpha1.PodTemplateHashLabel] = hash
 	}
-	return merge(svc, annotations, selector)
-}
-
-// Release is the JSON merge patch that takes the hash and the mark away again, for a Service that
-// no Rollout names any more; false when it has neither. It carries the preconditions of Patch.
-func Release(svc *corev1.Service) ([]byte, bool) {
-	annotations, selector := map[string]any{}, map[string]any{}
-	if _, ok := svc.Annotations[v1alpha1.ManagedByAnnotation]; ok {
-		annotations[v1alpha1.ManagedByAnnotation] = nil
-	}
-	if _, ok := svc.Spec.Selector[v1alpha1.PodTemplateHashLabel]; ok {
-		selector[v1alpha1.PodTemplateHashLabel] = nil
-	}
-	return merge(svc, annotations, selector)
-}
-
-// merge writes the patch of the parts that are not empty.
-func merge(svc *corev1.Service, annotations, selector map[string]any) ([]byte, bool) {
 	if len(annotations) == 0 && len(selector) == 0 {
 		return nil, false
 	}
@@ -100,7 +82,7 @@ func merge(svc *corev1.Service, annotations, selector map[string]any) ([]byte, b
 	if len(selector) > 0 {
 		body["spec"] = map[string]any{"selector": selector}
 	}
-	// Maps of strings and nil cannot fail to encode.
+	// Maps of strings cannot fail to encode.
 	patch, err := json.Marshal(body)
 	return patch, err == nil
 }

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -74,24 +75,46 @@ func (p *Provider) start(ctx context.Context, q analysis.Query) (analysis.Reply,
 		}
 		return p.look(ctx, q)
 	}
-	if q.Number > kept {
-		old := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
-			Namespace: q.Owner.Namespace, Name: jobName(q.Owner.UID, q.Metric.Name, q.Number-kept),
-		}}
-		if err := p.remove(ctx, old); err != nil {
-			return analysis.Reply{}, err
-		}
-	}
+	p.tidy(ctx, q)
 	return running(job, q, q.Now), nil
 }
 
-func (p *Provider) look(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
+// tidy removes the Job that is too old to be kept. The measurement is under
+// way, whatever comes of it: a Job that stays goes with the run.
+func (p *Provider) tidy(ctx context.Context, q analysis.Query) {
+	if q.Number <= kept {
+		return
+	}
+	old := q
+	old.Number -= kept
+	job, err := p.read(ctx, old)
+	if err == nil {
+		err = p.remove(ctx, job)
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		log.FromContext(ctx).Error(err, "Removing an old Job failed",
+			"namespace", q.Owner.Namespace, "name", q.Owner.Name, "metric", q.Metric.Name)
+	}
+}
+
+// read reads the Job of a measurement. Its name follows from the measurement
+// alone: users may write the status of a run, but not whose Jobs are ended.
+func (p *Provider) read(ctx context.Context, q analysis.Query) (*batchv1.Job, error) {
 	var job batchv1.Job
-	if err := p.reader.Get(ctx, keyOf(q), &job); err != nil {
-		return analysis.Reply{}, fmt.Errorf("reading job %s: %w", keyOf(q).Name, err)
+	key := client.ObjectKey{Namespace: q.Owner.Namespace, Name: jobName(q.Owner.UID, q.Metric.Name, q.Number)}
+	if err := p.reader.Get(ctx, key, &job); err != nil {
+		return nil, fmt.Errorf("reading job %s: %w", key.Name, err)
 	}
 	if job.Labels[UIDLabel] != q.Owner.UID {
-		return analysis.Reply{}, fmt.Errorf("job %s belongs to somebody else", job.Name)
+		return nil, fmt.Errorf("job %s belongs to somebody else", job.Name)
+	}
+	return &job, nil
+}
+
+func (p *Provider) look(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
+	job, err := p.read(ctx, q)
+	if err != nil {
+		return analysis.Reply{}, err
 	}
 	for _, condition := range job.Status.Conditions {
 		if condition.Status != corev1.ConditionTrue {
@@ -99,23 +122,23 @@ func (p *Provider) look(ctx context.Context, q analysis.Query) (analysis.Reply, 
 		}
 		switch condition.Type { //nolint:exhaustive // All other conditions are not final.
 		case batchv1.JobComplete:
-			return ended(&job, v1alpha1.AnalysisPhaseSuccessful, ""), nil
+			return ended(job, v1alpha1.AnalysisPhaseSuccessful, ""), nil
 		case batchv1.JobFailed:
-			return ended(&job, v1alpha1.AnalysisPhaseFailed, condition.Message), nil
+			return ended(job, v1alpha1.AnalysisPhaseFailed, condition.Message), nil
 		}
 	}
-	stuck, err := p.stuck(ctx, &job)
+	stuck, err := p.stuck(ctx, job)
 	if err != nil {
 		return analysis.Reply{}, err
 	}
 	if stuck == "" {
-		return running(&job, q, job.CreationTimestamp.Time), nil
+		return running(job, q, job.CreationTimestamp.Time), nil
 	}
 	// The Job would wait for its image for ever, and says nothing of the canary.
-	if err := p.remove(ctx, &job); err != nil {
+	if err := p.remove(ctx, job); err != nil {
 		return analysis.Reply{}, err
 	}
-	return ended(&job, v1alpha1.AnalysisPhaseInconclusive, stuck), nil
+	return ended(job, v1alpha1.AnalysisPhaseInconclusive, stuck), nil
 }
 
 // stuck says why a pod of the Job cannot start; empty when none is stuck.
@@ -149,30 +172,30 @@ func noImage(reason string) bool {
 }
 
 func (p *Provider) end(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
-	key := keyOf(q)
-	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	if err := p.remove(ctx, job); err != nil {
+	job, err := p.read(ctx, q)
+	switch {
+	case apierrors.IsNotFound(err):
+		job = &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+			Namespace: q.Owner.Namespace, Name: jobName(q.Owner.UID, q.Metric.Name, q.Number),
+		}}
+	case err != nil:
 		return analysis.Reply{}, err
+	default:
+		if err := p.remove(ctx, job); err != nil {
+			return analysis.Reply{}, err
+		}
 	}
 	return ended(job, v1alpha1.AnalysisPhaseInconclusive, "the job was terminated with the run"), nil
 }
 
+// remove deletes a Job that was read, and none that took its name since.
 func (p *Provider) remove(ctx context.Context, job *batchv1.Job) error {
-	err := p.client.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	err := p.client.Delete(ctx, job,
+		client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting job %s: %w", job.Name, err)
 	}
 	return nil
-}
-
-// keyOf is the Job of a measurement: the one it was started with, or the one
-// it would be started with.
-func keyOf(q analysis.Query) client.ObjectKey {
-	name := jobName(q.Owner.UID, q.Metric.Name, q.Number)
-	if q.UnderWay != nil && q.UnderWay.Metadata[JobName] != "" {
-		name = q.UnderWay.Metadata[JobName]
-	}
-	return client.ObjectKey{Namespace: q.Owner.Namespace, Name: name}
 }
 
 // running is the reply for a Job that goes on. A young Job is looked at every

@@ -1,7 +1,9 @@
 package job
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -11,9 +13,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -137,6 +141,88 @@ func TestTerminateDeletesTheJob(t *testing.T) {
 	}
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(job), job); !apierrors.IsNotFound(err) {
 		t.Errorf("the Job is still there: %v", err)
+	}
+}
+
+func TestJobsOfOthersAreLeftAlone(t *testing.T) {
+	own := query(t, analysis.Terminate, spec)
+	job, err := build(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job.UID = "job-1"
+	named := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "nightly-backup"}}
+	taken := job.DeepCopy()
+	taken.Labels[UIDLabel] = "another-run"
+	misled := own
+	misled.UnderWay = &v1alpha1.Measurement{Phase: v1alpha1.AnalysisPhaseRunning, Metadata: map[string]string{JobName: named.Name}}
+	late := query(t, analysis.Take, spec)
+	late.Number = kept + 1
+	cases := []struct {
+		name  string
+		query analysis.Query
+		job   *batchv1.Job
+		stays bool
+	}{
+		{"one that the status names", misled, named, true},
+		{"one that has the name of ours", own, taken, true},
+		{"one that has the name of an old one of ours", late, taken, true},
+		{"ours is ended", own, job, false},
+		{"an old one of ours is tidied away", late, job, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			cl := fake.NewClientBuilder().WithObjects(c.job.DeepCopy()).Build()
+			New(cl, cl).Measure(t.Context(), c.query)
+			err := cl.Get(t.Context(), client.ObjectKeyFromObject(c.job), &batchv1.Job{})
+			if client.IgnoreNotFound(err) != nil || (err == nil) != c.stays {
+				t.Errorf("the Job stays is %v, want %v (%v)", err == nil, c.stays, err)
+			}
+		})
+	}
+}
+
+func TestAJobThatTookTheNameMeanwhileIsLeftAlone(t *testing.T) {
+	q := query(t, analysis.Terminate, spec)
+	job, err := build(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job.UID = "job-1"
+	var seen *types.UID
+	c := interceptor.NewClient(fake.NewClientBuilder().WithObjects(job).Build(), interceptor.Funcs{
+		Delete: func(_ context.Context, _ client.WithWatch, _ client.Object, opts ...client.DeleteOption) error {
+			seen = (&client.DeleteOptions{}).ApplyOptions(opts).Preconditions.UID
+			return apierrors.NewConflict(batchv1.Resource("jobs"), job.Name, errors.New("the UID is another"))
+		},
+	})
+	if got := New(c, c).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseError {
+		t.Errorf("got %+v", got)
+	}
+	if seen == nil || *seen != "job-1" {
+		t.Errorf("deleted whatever its UID is: %v", seen)
+	}
+}
+
+func TestAFailedTidyLosesNoMeasurement(t *testing.T) {
+	old, err := build(query(t, analysis.Take, spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := false
+	c := interceptor.NewClient(fake.NewClientBuilder().WithObjects(old).Build(), interceptor.Funcs{
+		Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
+			tried = true
+			return errors.New("etcdserver: request timed out")
+		},
+	})
+	q := query(t, analysis.Take, spec)
+	q.Number = kept + 1
+	if got := New(c, c).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseRunning {
+		t.Errorf("the Job runs, but the measurement is %+v", got)
+	}
+	if !tried {
+		t.Error("nothing was tidied")
 	}
 }
 

@@ -38,12 +38,16 @@ const maxMessage = 200
 type Provider struct {
 	address          string
 	strict, trusting http.RoundTripper
+	decoding         chan struct{}
 }
 
 // New makes a provider. address is the server of metrics that name none; it
 // may be empty.
 func New(address string) *Provider {
-	return &Provider{address: address, strict: newTransport(false), trusting: newTransport(true)}
+	return &Provider{
+		address: address, strict: newTransport(false), trusting: newTransport(true),
+		decoding: make(chan struct{}, maxDecoding),
+	}
 }
 
 // Measure runs the query and judges its value.
@@ -65,7 +69,9 @@ func (p *Provider) measure(ctx context.Context, metric *v1alpha1.PrometheusMetri
 	if err != nil {
 		return analysis.Reply{}, err
 	}
-	client, err := p.client(metric)
+	turn := &turn{places: p.decoding}
+	defer turn.leave()
+	client, err := p.client(metric, turn)
 	if err != nil {
 		return analysis.Reply{}, err
 	}
@@ -99,7 +105,7 @@ func timeoutOf(metric *v1alpha1.PrometheusMetric) (time.Duration, error) {
 }
 
 // client makes the client of one query; the connections under it are shared.
-func (p *Provider) client(metric *v1alpha1.PrometheusMetric) (promv1.API, error) {
+func (p *Provider) client(metric *v1alpha1.PrometheusMetric, turn *turn) (promv1.API, error) {
 	address, err := p.addressOf(metric)
 	if err != nil {
 		return nil, err
@@ -112,7 +118,7 @@ func (p *Provider) client(metric *v1alpha1.PrometheusMetric) (promv1.API, error)
 		transport = p.trusting
 	}
 	client, err := api.NewClient(api.Config{Address: address, Client: &http.Client{
-		Transport:     exchange{next: transport, headers: metric.Headers, basic: metric.Authentication.BasicAuth},
+		Transport:     exchange{next: transport, headers: metric.Headers, basic: metric.Authentication.BasicAuth, turn: turn},
 		CheckRedirect: sameHost,
 	}})
 	if err != nil {

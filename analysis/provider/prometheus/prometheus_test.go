@@ -68,7 +68,7 @@ func TestMeasure(t *testing.T) {
 		{"no data fails an index", vectorOf(), success("result[0] > 1"), v1alpha1.AnalysisPhaseError, "[]", "there may be no data"},
 		{"no data is never a pass", vectorOf(), failure("any(result, # > 1)"), v1alpha1.AnalysisPhaseInconclusive, "[]", "the metric has no data"},
 		{"no data decides when it is asked for", vectorOf(), success("len(result) == 0"), v1alpha1.AnalysisPhaseSuccessful, "[]", ""},
-		{"NaN is never a pass", vectorOf("NaN"), failure("result[0] > 1"), v1alpha1.AnalysisPhaseInconclusive, "[NaN]", "NaN or infinity"},
+		{"NaN is never a pass", vectorOf("NaN"), failure("result[0] > 1"), v1alpha1.AnalysisPhaseInconclusive, "[NaN]", "the value holds NaN"},
 		{"infinity is shown", vectorOf("+Inf"), failure("result[0] > 1"), v1alpha1.AnalysisPhaseFailed, "[+Inf]", ""},
 		{"too many samples are an error", manySamples(), success("true"), v1alpha1.AnalysisPhaseError, "", "above the limit of 10000"},
 		{"a histogram is an error", answer("vector", `[{"metric":{},"histogram":[1,{"count":"1","sum":"1","buckets":[]}]}]`), success("true"), v1alpha1.AnalysisPhaseError, "", "histograms"},

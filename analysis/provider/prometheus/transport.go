@@ -1,6 +1,8 @@
 package prometheus
 
 import (
+	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -14,10 +16,20 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// maxBody is how much of a reply is read. Ten thousand samples fit.
-const maxBody = 1 << 20
+const (
+	// maxBody is how much of a reply is read. Ten thousand samples fit.
+	maxBody = 1 << 20
+	// maxParts is how many commas a reply may have: a sample with seven labels
+	// has nine. What is small as text, such as {}, is large once it is decoded.
+	maxParts = 10 * maxSamples
+	// maxDecoding is how many replies are decoded and judged at once.
+	maxDecoding = 4
+)
 
-var errTooLarge = errors.New("the reply is larger than 1 MiB; make the query return fewer series")
+var (
+	errTooLarge = errors.New("the reply is larger than 1 MiB; make the query return fewer series")
+	errTooMany  = fmt.Errorf("the reply has more parts than %d samples need; make the query return fewer series", maxSamples)
+)
 
 // metadataV6 is the address of the metadata service of a cloud in IPv6; in
 // IPv4 it is link-local.
@@ -54,16 +66,21 @@ func refuseMetadata(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// exchange sends one query: it adds what authenticates it and caps the reply.
+// exchange sends one query: it adds what authenticates it, reads the whole
+// reply, and waits for its turn.
 type exchange struct {
 	next    http.RoundTripper
 	headers []v1alpha1.WebMetricHeader
 	basic   v1alpha1.BasicAuthConfig
+	turn    *turn
 }
 
-// RoundTrip sends a request.
+// RoundTrip sends a request. Whoever asks again, after a redirect for example,
+// waits for a server once more, and must not keep its turn meanwhile.
 func (e exchange) RoundTrip(request *http.Request) (*http.Response, error) {
-	request = request.Clone(request.Context())
+	e.turn.leave()
+	ctx := request.Context()
+	request = request.Clone(ctx)
 	for _, header := range e.headers {
 		request.Header.Set(header.Key, header.Value)
 	}
@@ -74,30 +91,57 @@ func (e exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // The client of the API adds the method and the address.
 	}
-	response.Body = &capped{ReadCloser: response.Body, left: maxBody}
+	body, err := readAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.turn.take(ctx); err != nil {
+		return nil, err
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
 }
 
-// capped ends with an error where a plain limit would end as if all was read.
-// It counts what is unpacked, so a small reply cannot grow large.
-type capped struct {
-	io.ReadCloser
-	left int
+// readAll reads and closes a reply. It counts what is unpacked, so a small
+// reply cannot grow large, and an error ends it where a plain limit would end
+// as if all was read.
+func readAll(body io.ReadCloser) ([]byte, error) {
+	defer func() { _ = body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading the reply: %w", err)
+	case len(text) > maxBody:
+		return nil, errTooLarge
+	case bytes.Count(text, []byte(",")) > maxParts:
+		return nil, errTooMany
+	}
+	return text, nil
 }
 
-// Read reads up to the cap.
-func (c *capped) Read(p []byte) (int, error) {
-	if c.left <= 0 {
-		// A reply of exactly the cap ends here.
-		n, err := c.ReadCloser.Read(p[:min(1, len(p))])
-		if n > 0 {
-			return 0, errTooLarge
-		}
-		return 0, err //nolint:wrapcheck // A reader hands errors through.
+// turn is the right to decode a reply. A reply takes up to thirty times its
+// size once it is decoded, so few are at once. It is asked for when all of the
+// reply is there, so that no slow server holds one.
+type turn struct {
+	places chan struct{}
+	taken  bool
+}
+
+func (t *turn) take(ctx context.Context) error {
+	select {
+	case t.places <- struct{}{}:
+		t.taken = true
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting to decode the reply: %w", ctx.Err())
 	}
-	n, err := c.ReadCloser.Read(p[:min(len(p), c.left)])
-	c.left -= n
-	return n, err //nolint:wrapcheck // A reader hands errors through.
+}
+
+func (t *turn) leave() {
+	if t.taken {
+		t.taken = false
+		<-t.places
+	}
 }
 
 // sameHost follows redirects only on the host that was named, so that headers

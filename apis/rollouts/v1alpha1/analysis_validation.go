@@ -13,6 +13,10 @@ import (
 // above what people write and far below what can exhaust a compiler.
 const MaxExpressionBytes = 4096
 
+// DefaultConsecutiveErrorLimit is how many errors in a row a metric accepts
+// that gives no consecutiveErrorLimit.
+const DefaultConsecutiveErrorLimit = 4
+
 // ValidateMetrics checks the metrics of a template or a run. Text that still
 // holds {{args.name}} is checked when the arguments are known.
 func ValidateMetrics(metrics []Metric, path *field.Path) field.ErrorList {

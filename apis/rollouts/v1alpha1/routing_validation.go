@@ -39,7 +39,7 @@ func validateTrafficRouting(c *CanaryStrategy, at *field.Path) field.ErrorList {
 	errs := validateRoutedServices(c, at)
 	errs = append(errs, validateMaxTrafficWeight(t, at.Child("maxTrafficWeight"))...)
 	if t.Nginx != nil {
-		errs = append(errs, validateNginx(t.Nginx, at.Child("nginx"))...)
+		errs = append(errs, ValidateNginx(t.Nginx, at.Child("nginx"))...)
 	}
 	if t.ALB != nil {
 		errs = append(errs, validateALB(t.ALB, at.Child("alb"))...)
@@ -88,7 +88,8 @@ func validateMaxTrafficWeight(t *RolloutTrafficRouting, at *field.Path) field.Er
 	return nil
 }
 
-func validateNginx(n *NginxTrafficRouting, at *field.Path) field.ErrorList {
+// ValidateNginx lists what is wrong with the names of the stable Ingresses.
+func ValidateNginx(n *NginxTrafficRouting, at *field.Path) field.ErrorList {
 	return validateOneOrSeveral(n.StableIngress, n.StableIngresses, at.Child("stableIngress"), at.Child("stableIngresses"))
 }
 

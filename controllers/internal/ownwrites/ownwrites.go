@@ -18,8 +18,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// patience is how long a write is waited for: its object may have been deleted
-// meanwhile, and then the cache never shows it.
+// patience is how long an object that the cache does not have is waited for: it
+// may have been deleted meanwhile, and then the cache never shows it. One that
+// the cache has in an older version is waited for however long it takes: after
+// an outage of the API server a cache can lag behind the writes for half a minute.
 const patience = 5 * time.Second
 
 // Log remembers the writes of each reconciled object until the cache shows them.
@@ -59,8 +61,8 @@ func (l *Log) Seen(ctx context.Context, cache client.Reader, owner types.Namespa
 	var failure error
 	fresh := true
 	for _, w := range pending {
-		shown, err := shows(ctx, cache, w.object)
-		if shown || err == nil && !now.Before(w.until) {
+		sight, err := look(ctx, cache, w.object)
+		if err == nil && (sight == shown || sight == absent && !now.Before(w.until)) {
 			continue
 		}
 		fresh, failure = false, errors.Join(failure, err)
@@ -76,23 +78,33 @@ func (l *Log) Forget(owner types.NamespacedName) {
 	delete(l.pending, owner)
 }
 
-func shows(ctx context.Context, cache client.Reader, written client.Object) (bool, error) {
+// sight is what the cache shows of a write.
+type sight int
+
+const (
+	absent sight = iota // no such object
+	older               // the object as it was before
+	shown               // the write, or what became of it
+)
+
+func look(ctx context.Context, cache client.Reader, written client.Object) (sight, error) {
 	cached, ok := written.DeepCopyObject().(client.Object)
 	if !ok {
-		return true, nil
+		return shown, nil
 	}
 	err := cache.Get(ctx, client.ObjectKeyFromObject(written), cached)
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return absent, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("looking for an own write in the cache: %w", err)
+		return older, fmt.Errorf("looking for an own write in the cache: %w", err)
 	}
 	order, err := resourceversion.CompareResourceVersion(cached.GetResourceVersion(), written.GetResourceVersion())
-	if err != nil {
-		return true, nil //nolint:nilerr // A server with opaque versions cannot be compared; preconditions protect.
+	if err == nil && order < 0 {
+		return older, nil
 	}
-	return order >= 0, nil
+	// A server with opaque versions cannot be compared; preconditions protect.
+	return shown, nil
 }
 
 // recording is a client that notes what it wrote.

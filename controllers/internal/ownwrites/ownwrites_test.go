@@ -84,6 +84,24 @@ func TestAnObjectThatNeverAppearsIsGivenUp(t *testing.T) {
 	}
 }
 
+func TestAnOlderVersionIsWaitedForHoweverLong(t *testing.T) {
+	server, cache := fake.NewClientBuilder().WithObjects(configMap()).Build(), fake.NewClientBuilder().WithObjects(configMap()).Build()
+	var log Log
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"data":{"a":"1"}}`))
+	if err := log.Client(server, owner, began).Patch(context.Background(), configMap(), patch); err != nil {
+		t.Fatal(err)
+	}
+	if seen(t, &log, cache, began.Add(time.Hour)) {
+		t.Error("the cache is an hour old: what is planned on it was done already")
+	}
+	if err := cache.Delete(context.Background(), configMap()); err != nil {
+		t.Fatal(err)
+	}
+	if !seen(t, &log, cache, began.Add(time.Hour)) {
+		t.Error("an object that is gone must not hold the owner for ever")
+	}
+}
+
 func TestAnOwnerDoesNotWaitForAnother(t *testing.T) {
 	server, cache := fake.NewClientBuilder().Build(), fake.NewClientBuilder().Build()
 	var log Log

@@ -13,12 +13,12 @@ import (
 func events(w world, st v1alpha1.RolloutStatus) []Event {
 	var list eventList
 	startEvents(&list, w, st)
-	stepEvents(&list, w, st)
 	was := runStatuses(w.old)
 	for i, is := range runStatuses(st) {
 		runEvents(&list, was[i], is)
 	}
 	weightEvents(&list, w, st)
+	stepEvents(&list, w, st)
 	pauseEvents(&list, w, st)
 	endEvents(&list, w, st)
 	return list

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/headway-rollouts/headway/test/kube/scratch"
 )
 
 // heartbeat is how often a long build says that it is still at work.
@@ -15,12 +17,12 @@ const heartbeat = 15 * time.Second
 // folder, telling say about the progress.
 func Build(ctx context.Context, root string, say func(string), commands ...string) error {
 	// An interrupted compiler leaves its files behind; here they are removed.
-	tmp, err := os.MkdirTemp("", "headway-build-")
+	tmp, err := scratch.Dir("build")
 	if err != nil {
-		return fmt.Errorf("making a temporary folder: %w", err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	args := []string{"-C", root, "build", "-o", filepath.Join(root, "bin") + string(filepath.Separator)}
+	args := []string{"-C", root, "build", "-buildvcs=false", "-o", filepath.Join(root, "bin") + string(filepath.Separator)}
 	for _, command := range commands {
 		args = append(args, "./cmd/"+command)
 	}

@@ -21,7 +21,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	path := filepath.Join(dir, "headway")
-	build := exec.Command("go", "build", "-o", path, "./cmd/headway")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/headway")
 	build.Dir = kube.Root()
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the controller: %w\n%s", err, out)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"sync"
 	"syscall"
 	"testing"
@@ -98,6 +99,20 @@ func (p *Process) Running() error {
 	default:
 		return nil
 	}
+}
+
+// serving is what the log says when a port is open.
+var serving = regexp.MustCompile(`msg="starting server" name=(\w+) addr=\S+:(\d+)`)
+
+// Address is where the process serves its metrics or its health on this machine;
+// an error until it has said so.
+func (p *Process) Address(name string) (string, error) {
+	for _, line := range serving.FindAllStringSubmatch(p.Log(), -1) {
+		if line[1] == name {
+			return "http://127.0.0.1:" + line[2], nil
+		}
+	}
+	return "", fmt.Errorf("the controller does not serve %s yet", name)
 }
 
 // Log is the end of what the process has logged.

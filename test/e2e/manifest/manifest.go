@@ -21,6 +21,8 @@ type Canary struct {
 	Strategy []string
 	// Spec are more fields of the spec as YAML lines, without indentation.
 	Spec []string
+	// Annotations of the pods as a YAML map; default none.
+	Annotations string
 	// InstanceID is the controller's; default none.
 	InstanceID string
 }
@@ -85,7 +87,11 @@ spec:
 {{- end}}
       steps: {{.Steps}}
   template:
-    metadata: {labels: {app: {{.Name}}}}
+    metadata:
+      labels: {app: {{.Name}}}
+{{- if .Annotations}}
+      annotations: {{.Annotations}}
+{{- end}}
     spec:
       containers: [{name: {{.Name}}, image: "example.com/{{.Name}}:{{.Tag}}"}]
 `))

@@ -1,21 +1,49 @@
 package observer
 
 import (
+	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
-	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/utils/ptr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
+// rule is one invariant: what no change may do, from one state to the next.
+type rule struct {
+	number string
+	check  func(*checker, state, state)
+}
+
+// rules are the invariants that a history can show. Two are not among them: that
+// nothing is written without need, since the API server keeps no version of such
+// a write, and that two controllers do no harm, since that is a fault and no rule.
+var rules = []rule{
+	{"S1", (*checker).weights},
+	{"S2", (*checker).served},
+	{"S3", (*checker).floor},
+	{"S4", (*checker).growth},
+	{"S5", (*checker).shift},
+	{"S6", (*checker).shrinking},
+	{"S7", (*checker).behindStable},
+	{"S8", (*checker).underWeight},
+	{"S9", (*checker).steps},
+	{"S10", (*checker).promotion},
+	{"S11", (*checker).verdicts},
+	{"S12", (*checker).aborted},
+	{"S13", (*checker).backAndForth},
+	{"S14", (*checker).once},
+	{"S15", (*checker).narrow},
+	{"S16", (*checker).foreign},
+}
+
 // Check replays a history and lists what did not hold for a Rollout, by the
-// numbers of the invariants in docs of the project: S1 and so on. It expects
-// that nobody but the controller takes pods or traffic away.
+// number of the rule. It expects that nobody but the controller takes pods or
+// traffic away.
 func Check(h History, rollout string) []string {
-	c := checker{name: rollout, created: map[string]int{}}
+	c := checker{name: rollout, created: map[string]int{}, skipped: map[int32]bool{}, asked: map[string]int{}}
 	s := emptyState()
 	for _, change := range h {
 		next, err := s.after(change, rollout)
@@ -24,8 +52,15 @@ func Check(h History, rollout string) []string {
 		}
 		c.at = change
 		if next.canary() != nil {
-			c.born(s, next)
-			c.check(s, next)
+			was := s
+			if s.canary() == nil {
+				was = next // The Rollout was made just now: nothing changed but that.
+			}
+			c.remember(was, next)
+			for _, r := range rules {
+				c.rule = r.number
+				r.check(&c, was, next)
+			}
 		}
 		s = next
 	}
@@ -34,210 +69,87 @@ func Check(h History, rollout string) []string {
 
 // checker remembers what the present state does not tell.
 type checker struct {
-	name    string
-	at      Change
-	broken  []string
-	created map[string]int // ReplicaSets by hash
-	moves   [2]int         // how often each Service moved in this revision
+	name   string
+	rule   string
+	at     Change
+	broken []string
+
+	created map[string]int // how often each ReplicaSet was created, by hash
+	attempt int            // which try of which update this is
+	asked   map[string]int // the attempt that made an AnalysisRun
+	moves   [2]int         // how often the stable and the canary Service moved in this attempt
+	skipped map[int32]bool // steps of this attempt that a person skipped
+	forward int            // how often the update went forward against a bad verdict
 }
 
 func (c *checker) say(format string, args ...any) {
-	where := fmt.Sprintf("%s: version %d, %s %s: ", c.name, c.at.Version, c.at.Kind, c.at.Name)
+	where := fmt.Sprintf("%s: version %d, %s %s: %s ", c.name, c.at.Version, c.at.Kind, c.at.Name, c.rule)
 	c.broken = append(c.broken, where+fmt.Sprintf(format, args...))
 }
 
-func (c *checker) check(was, is state) {
-	if _, err := is.weight(); err != nil {
-		c.say("S1 %v", err)
-		return
-	}
-	c.checkWeight(was, is)
-	c.checkServed(was, is)
-	if was.canary() == nil {
-		return // It was made just now.
-	}
-	c.checkShift(was, is)
-	c.checkSizes(was, is)
-	c.checkSelectors(was, is)
-	c.checkSteps(was, is)
-	c.checkStable(was, is)
-	c.checkForeign(was, is)
-}
-
-// born counts ReplicaSets: S14.
-func (c *checker) born(was, is state) {
-	before := was.replicaSets
-	for hash, rs := range is.owned() {
-		if before[rs.Name] != nil {
-			continue
-		}
-		c.created[hash]++
-		if c.created[hash] > 1 {
-			c.say("S14 the ReplicaSet of %s was created %d times", hash, c.created[hash])
-		}
-	}
-}
-
-// checkWeight checks S1 and S12.
-func (c *checker) checkWeight(was, is state) {
-	weight, _ := is.weight()
-	if weight < 0 || weight > is.canary().MaxTrafficWeight() {
-		c.say("S1 the weight is %d", weight)
-	}
-	if was.canary() == nil {
-		return
-	}
-	before, _ := was.weight()
-	if st := is.rollout.Status; weight > before && st.Abort && !st.PromoteFull && was.rollout.Status.Abort {
-		c.say("S12 the weight rose from %d to %d while the update is aborted", before, weight)
-	}
-}
-
-// checkServed checks S2 and S7: whoever gets traffic has a pod to answer.
-func (c *checker) checkServed(was, is state) {
-	if is.replicas() == 0 || is.rollout.Status.StableRS == "" {
-		return
-	}
-	for _, hash := range []string{is.stableHash(), is.canaryHash()} {
-		if hash == "" || is.available(hash) > 0 {
-			continue
-		}
-		if weight := is.serves(hash); weight > 0 && (was.canary() == nil || was.available(hash) > 0 || was.serves(hash) == 0) {
-			c.say("S2 %s gets %d and has no available pod", hash, weight)
-		}
-	}
-}
-
-// checkShift checks S5: whoever gets more traffic has the pods for it.
-func (c *checker) checkShift(was, is state) {
-	if is.replicas() == 0 || c.at.Kind == Pod || c.at.Kind == Rollout {
-		return
-	}
-	for hash := range is.owned() {
-		before, now := was.serves(hash), is.serves(hash)
-		if now <= before || was.stableHash() == "" {
-			continue
-		}
-		if has, need := is.available(hash), is.needs(now); has < need || has == 0 {
-			c.say("S5 %s gets %d instead of %d and has %d of %d pods", hash, now, before, has, need)
-		}
-	}
-}
-
-// checkSizes checks S6, S7 and S4: nobody is shrunk below what the traffic
-// needs, and nobody grows above what was asked for.
-func (c *checker) checkSizes(was, is state) {
-	if c.at.Kind != ReplicaSet {
-		return
-	}
-	before := was.owned()
-	for hash, rs := range is.owned() {
-		old, size := int32(0), ptr.Deref(rs.Spec.Replicas, 1)
-		if before[hash] != nil {
-			old = ptr.Deref(before[hash].Spec.Replicas, 1)
-		}
-		switch need := is.needs(is.serves(hash)); {
-		case size > old && size > is.replicas():
-			c.say("S4 %s grew from %d to %d of %d pods", hash, old, size, is.replicas())
-		case size >= old:
-		case size < need:
-			c.say("S6 %s shrank from %d to %d and needs %d for its traffic", hash, old, size, need)
-		case size == 0 && is.replicas() > 0 && is.serves(hash) > 0:
-			c.say("S2 %s shrank to nothing and gets %d", hash, is.serves(hash))
-		case hash == is.rollout.Status.StableRS && size < is.replicas():
-			c.say("S6 %s is stable and shrank from %d to %d of %d", hash, old, size, is.replicas())
-		}
-	}
-	c.checkDeleted(was, is)
-}
-
-func (c *checker) checkDeleted(was, is state) {
-	after := is.owned()
-	for hash, rs := range was.owned() {
-		if after[hash] == nil && (was.serves(hash) > 0 || ptr.Deref(rs.Spec.Replicas, 1) > 0) {
-			c.say("S6 %s was deleted with pods or traffic", hash)
-		}
-	}
-}
-
-// checkSelectors checks S8 and S13: the canary Service moves without weight,
-// and no Service moves back and forth.
-func (c *checker) checkSelectors(was, is state) {
-	if was.rollout.Status.CurrentPodHash != is.rollout.Status.CurrentPodHash || was.rollout.Status.Abort != is.rollout.Status.Abort {
-		c.moves = [2]int{}
+// remember takes note of a change before the rules look at it.
+func (c *checker) remember(was, is state) {
+	old, now := was.rollout.Status, is.rollout.Status
+	if !sameAttempt(old, now) {
+		c.moves, c.skipped = [2]int{}, map[int32]bool{}
+		c.attempt++
 	}
 	if was.stableHash() != is.stableHash() {
 		c.moves[0]++
 	}
 	if was.canaryHash() != is.canaryHash() {
 		c.moves[1]++
-		if weight, _ := was.weight(); weight > 0 && was.canaryHash() != "" {
-			c.say("S8 the canary Service moved from %s to %s under weight %d", was.canaryHash(), is.canaryHash(), weight)
+	}
+	from, to := stepOf(old), stepOf(now)
+	if to > from && c.byPerson("f:status", "f:currentStepIndex") {
+		for i := from; i < to; i++ {
+			c.skipped[i] = true
 		}
 	}
-	// One for a first Service without a revision, one for the update.
-	if c.at.Kind == Service && (c.moves[0] > 2 || c.moves[1] > 2) {
-		c.say("S13 a Service moves back and forth")
-	}
 }
 
-// checkSteps checks S9: a step at a time, and never back.
-func (c *checker) checkSteps(was, is state) {
-	old, now := was.rollout.Status, is.rollout.Status
-	same := old.CurrentPodHash == now.CurrentPodHash && old.CurrentStepHash == now.CurrentStepHash && old.CurrentPodHash != ""
-	if !same || old.CurrentStepIndex == nil || now.CurrentStepIndex == nil {
-		return
-	}
-	full := old.PromoteFull || now.StableRS == now.CurrentPodHash
-	switch from, to := *old.CurrentStepIndex, *now.CurrentStepIndex; {
-	case to > from+1 && !full:
-		c.say("S9 the step went from %d to %d", from, to)
-	case to < from && !now.Abort && !old.Abort:
-		c.say("S9 the step went back from %d to %d", from, to)
-	case to > from && now.Abort:
-		c.say("S11 the step went from %d to %d while the update is aborted", from, to)
-	}
+// sameAttempt reports whether two statuses are about one attempt at one update:
+// a new template, new steps, an abort and a retry each begin another.
+func sameAttempt(a, b v1alpha1.RolloutStatus) bool {
+	return a.CurrentPodHash == b.CurrentPodHash && a.CurrentStepHash == b.CurrentStepHash && a.Abort == b.Abort
 }
 
-// checkStable checks S10: a revision becomes stable when all traffic is on it.
-func (c *checker) checkStable(was, is state) {
-	old, now := was.rollout.Status, is.rollout.Status
-	if old.StableRS == now.StableRS || old.StableRS == "" {
-		return
-	}
-	weight, _ := is.weight()
-	switch {
-	case now.StableRS != now.CurrentPodHash:
-		c.say("S10 %s became stable and %s is current", now.StableRS, now.CurrentPodHash)
-	case is.stableHash() != now.StableRS || weight != 0:
-		c.say("S10 %s became stable with the stable Service on %s and weight %d", now.StableRS, is.stableHash(), weight)
-	case now.Abort || old.Abort && !old.PromoteFull && now.CurrentPodHash == old.CurrentPodHash:
-		c.say("S12 %s became stable while the update is aborted", now.StableRS)
-	}
+// controller begins the name by which the controller writes.
+const controller = "headway"
+
+// byController reports whether the controller ever wrote to the object that
+// changed. One that does not tell is taken for the controller's.
+func (c *checker) byController() bool {
+	entries := c.at.Object.GetManagedFields()
+	return len(entries) == 0 || slices.ContainsFunc(entries, func(e metav1.ManagedFieldsEntry) bool {
+		return strings.HasPrefix(e.Manager, controller)
+	})
 }
 
-// checkForeign checks S15: what is not the controller's stays as it was.
-func (c *checker) checkForeign(was, is state) {
-	stable := is.canary().TrafficRouting.Nginx.StableIngress
-	if c.at.Kind == Ingress && c.at.Name == stable {
-		before, now := was.ingresses[stable], is.ingresses[stable]
-		same := before == nil || now == nil ||
-			equality.Semantic.DeepEqual(before.Spec, now.Spec) && maps.Equal(before.Annotations, now.Annotations)
-		if !same {
-			c.say("S15 the stable Ingress was changed")
+// byPerson reports whether somebody else wrote the value that a field has now.
+func (c *checker) byPerson(path ...string) bool {
+	person := false
+	for _, entry := range c.at.Object.GetManagedFields() {
+		if entry.FieldsV1 == nil || !holds(entry.FieldsV1.GetRawBytes(), path) {
+			continue
 		}
+		if strings.HasPrefix(entry.Manager, controller) {
+			return false
+		}
+		person = true
 	}
-	if c.at.Kind != Service {
-		return
+	return person
+}
+
+// holds reports whether a set of fields, as managedFields has it, holds a path.
+func holds(raw []byte, path []string) bool {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil {
+		return false
 	}
-	before, now := was.services[c.at.Name], is.services[c.at.Name]
-	if before == nil || now == nil || !slices.Contains([]string{is.canary().StableService, is.canary().CanaryService}, c.at.Name) {
-		return
+	inner, ok := fields[path[0]]
+	if !ok || len(path) == 1 {
+		return ok
 	}
-	a, b := before.Spec.DeepCopy(), now.Spec.DeepCopy()
-	delete(a.Selector, v1alpha1.PodTemplateHashLabel)
-	delete(b.Selector, v1alpha1.PodTemplateHashLabel)
-	if !equality.Semantic.DeepEqual(a, b) {
-		c.say("S15 more than the hash in the selector was changed")
-	}
+	return holds(inner, path[1:])
 }

@@ -5,21 +5,23 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// state is what exists of one Rollout at one version.
+// state is what exists of one Rollout at one version, and beside it.
 type state struct {
 	rollout     *v1alpha1.Rollout
+	rollouts    map[string]*v1alpha1.Rollout
+	runs        map[string]*v1alpha1.AnalysisRun
 	replicaSets map[string]*appsv1.ReplicaSet
 	services    map[string]*corev1.Service
 	ingresses   map[string]*networkingv1.Ingress
@@ -28,6 +30,8 @@ type state struct {
 
 func emptyState() state {
 	return state{
+		rollouts:    map[string]*v1alpha1.Rollout{},
+		runs:        map[string]*v1alpha1.AnalysisRun{},
 		replicaSets: map[string]*appsv1.ReplicaSet{},
 		services:    map[string]*corev1.Service{},
 		ingresses:   map[string]*networkingv1.Ingress{},
@@ -39,7 +43,13 @@ func emptyState() state {
 func (s state) after(c Change, rollout string) (state, error) {
 	switch c.Kind {
 	case Rollout:
-		return s.withRollout(c, rollout)
+		s.rollouts = maps.Clone(s.rollouts)
+		err := set(s.rollouts, c)
+		if c.Name != rollout { // whatever it is, it only has names of its own
+			return s, nil
+		}
+		s.rollout = s.rollouts[rollout]
+		return s, err
 	case ReplicaSet:
 		s.replicaSets = maps.Clone(s.replicaSets)
 		return s, set(s.replicaSets, c)
@@ -53,25 +63,10 @@ func (s state) after(c Change, rollout string) (state, error) {
 		s.pods = maps.Clone(s.pods)
 		return s, set(s.pods, c)
 	case AnalysisRun:
-		return s, nil
+		s.runs = maps.Clone(s.runs)
+		return s, set(s.runs, c)
 	}
 	return s, fmt.Errorf("unknown kind %q", c.Kind)
-}
-
-func (s state) withRollout(c Change, name string) (state, error) {
-	if c.Name != name {
-		return s, nil
-	}
-	s.rollout = nil
-	if c.Deleted {
-		return s, nil
-	}
-	ro := &v1alpha1.Rollout{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(c.Object.Object, ro); err != nil {
-		return s, fmt.Errorf("reading Rollout %s at version %d: %w", c.Name, c.Version, err)
-	}
-	s.rollout = ro
-	return s, nil
 }
 
 func set[T any](objects map[string]*T, c Change) error {
@@ -153,6 +148,19 @@ func (s state) needs(weight int32) int32 {
 	return int32(int64(s.replicas()) * int64(weight) / int64(s.canary().MaxTrafficWeight()))
 }
 
+// spare is how many pods may be missing: maxUnavailable, rounded down.
+func (s state) spare() int32 {
+	most := intstr.FromString("25%")
+	if value := s.canary().MaxUnavailable; value != nil {
+		most = *value
+	}
+	n, err := intstr.GetScaledValueFromIntOrPercent(&most, int(s.replicas()), false)
+	if err != nil {
+		return 0
+	}
+	return int32(min(max(0, n), int(s.replicas())))
+}
+
 // owned are the ReplicaSets of the Rollout by hash.
 func (s state) owned() map[string]*appsv1.ReplicaSet {
 	out := map[string]*appsv1.ReplicaSet{}
@@ -164,12 +172,31 @@ func (s state) owned() map[string]*appsv1.ReplicaSet {
 	return out
 }
 
+// size is how many pods a ReplicaSet asks for; nil asks for none.
+func size(rs *appsv1.ReplicaSet) int32 {
+	if rs == nil {
+		return 0
+	}
+	return ptr.Deref(rs.Spec.Replicas, 1)
+}
+
 // available counts the pods of a revision that answer: ready and not about to go.
 func (s state) available(hash string) (n int32) {
 	app := s.rollout.Spec.Selector.MatchLabels
 	for _, pod := range s.pods {
 		if pod.Labels[v1alpha1.PodTemplateHashLabel] == hash && matches(pod.Labels, app) && pod.DeletionTimestamp == nil && ready(pod) {
 			n++
+		}
+	}
+	return n
+}
+
+// carrying counts the pods that answer for the traffic and stay: those of every
+// revision that gets some, or of all while the stable Service selects them all.
+func (s state) carrying() (n int32) {
+	for hash, rs := range s.owned() {
+		if s.stableHash() == "" || s.serves(hash) > 0 {
+			n += min(s.available(hash), size(rs))
 		}
 	}
 	return n
@@ -188,48 +215,4 @@ func ready(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
-}
-
-// Summary is where a Rollout has come to, without what differs between two runs
-// that end alike: names with random parts, versions and times.
-func Summary(h History, rollout string) (string, error) {
-	s := emptyState()
-	for _, c := range h {
-		var err error
-		if s, err = s.after(c, rollout); err != nil {
-			return "", err
-		}
-	}
-	if s.canary() == nil {
-		return "gone", nil
-	}
-	return s.summary()
-}
-
-func (s state) summary() (string, error) {
-	st := s.rollout.Status
-	weight, err := s.weight()
-	if err != nil {
-		return "", err
-	}
-	var out strings.Builder
-	fmt.Fprintf(&out, "phase %s %s\n", st.Phase, st.Message)
-	fmt.Fprintf(&out, "step %d of %d, abort %t, pauses %d, mark %t\n", ptr.Deref(st.CurrentStepIndex, -1), len(s.canary().Steps), st.Abort, len(st.PauseConditions), st.ControllerPause)
-	fmt.Fprintf(&out, "stable is current %t, revision %s\n", st.StableRS == st.CurrentPodHash, s.rollout.Annotations[v1alpha1.RevisionAnnotation])
-	fmt.Fprintf(&out, "pods %d updated %d ready %d available %d\n", st.Replicas, st.UpdatedReplicas, st.ReadyReplicas, st.AvailableReplicas)
-	for _, c := range st.Conditions {
-		fmt.Fprintf(&out, "condition %s %s %s\n", c.Type, c.Status, c.Reason)
-	}
-	if st.Why != nil {
-		fmt.Fprintf(&out, "why %s: %s\n", st.Why.Code, st.Why.Message)
-	}
-	fmt.Fprintf(&out, "weight %d\n", weight)
-	owned := s.owned()
-	for _, hash := range slices.Sorted(maps.Keys(owned)) {
-		rs := owned[hash]
-		fmt.Fprintf(&out, "revision %s %s: asked %d, available %d, deadline %t\n", rs.Annotations[v1alpha1.RevisionAnnotation], hash,
-			ptr.Deref(rs.Spec.Replicas, 1), s.available(hash), rs.Annotations[v1alpha1.ScaleDownDeadlineAnnotation] != "")
-	}
-	fmt.Fprintf(&out, "services stable %s canary %s\n", s.stableHash(), s.canaryHash())
-	return out.String(), nil
 }

@@ -157,16 +157,37 @@ func (o *Observer) History(t testing.TB) History {
 	}
 }
 
-// missing names an object whose present version was not seen yet; empty when there is none.
+// Present are the objects of a kind as they were seen last, by name. It costs the
+// API server nothing, and may be a moment behind.
+func (o *Observer) Present(kind Kind) map[string]*unstructured.Unstructured {
+	out := map[string]*unstructured.Unstructured{}
+	for name, last := range o.newest(kind) {
+		if !last.Deleted {
+			out[name] = last.Object
+		}
+	}
+	return out
+}
+
+// missing names what was not seen yet: the present version of an object, or that
+// it is gone; empty when nothing is.
 func (o *Observer) missing(ctx context.Context) (string, error) {
 	for kind, resource := range resources {
 		list, err := o.client.Resource(resource).Namespace(o.namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return "", fmt.Errorf("listing %ss: %w", kind, err)
 		}
+		seen := o.newest(kind)
 		for i := range list.Items {
-			if object := &list.Items[i]; !o.saw(kind, object) {
+			object := &list.Items[i]
+			if last, ok := seen[object.GetName()]; !ok || last.Deleted || last.Version < version(object) {
 				return fmt.Sprintf("%s %s at version %s", kind, object.GetName(), object.GetResourceVersion()), nil
+			}
+			delete(seen, object.GetName())
+		}
+		for name, last := range seen {
+			if !last.Deleted && last.Version < version(list) {
+				return fmt.Sprintf("the end of %s %s", kind, name), nil
 			}
 		}
 	}
@@ -175,13 +196,24 @@ func (o *Observer) missing(ctx context.Context) (string, error) {
 	return "", o.failure
 }
 
-func (o *Observer) saw(kind Kind, object *unstructured.Unstructured) bool {
+// newest is the last change of every object of a kind that was seen, by name.
+func (o *Observer) newest(kind Kind) map[string]Change {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	out := map[string]Change{}
 	for _, c := range o.changes {
-		if c.Kind == kind && c.Name == object.GetName() && c.Object.GetResourceVersion() == object.GetResourceVersion() {
-			return true
+		if last, ok := out[c.Name]; c.Kind == kind && (!ok || c.Version >= last.Version) {
+			out[c.Name] = c
 		}
 	}
-	return false
+	return out
+}
+
+// version is the resource version of an object or list; 0 when it is no number.
+func version(of interface{ GetResourceVersion() string }) uint64 {
+	n, err := strconv.ParseUint(of.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
