@@ -150,6 +150,10 @@ func TestMessages(t *testing.T) {
 			Outcome{inconclusive, "the value holds infinity, and no condition says what that means; test isInf to decide it"},
 		},
 		{
+			"a regular expression that is too large says so", `result matches "(ab){900}"`, "", "text",
+			Outcome{errored, "successCondition: expression failed: matches: the regular expression needs more than 1000 instructions; repeat less in it (1:8)"},
+		},
+		{
 			"an error of several lines is told in one", `int("a` + "\\n" + `b") == 1`, "", 1.0,
 			Outcome{errored, "successCondition: expression failed: invalid operation: int(a b) (1:1)"},
 		},

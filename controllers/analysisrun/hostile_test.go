@@ -55,6 +55,14 @@ func TestADeletedRunIsForgottenAtOnce(t *testing.T) {
 	if got := w.reconcile(); got.RequeueAfter != 0 || len(w.desk.runs) != 0 {
 		t.Errorf("looks again after %s, and the desk has %d runs", got.RequeueAfter, len(w.desk.runs))
 	}
+	next := newRun(newMetric("rate"))
+	next.UID = "uid-2"
+	if err := w.Client.Create(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.reconcile(); got.RequeueAfter != 0 || w.status().Phase != v1alpha1.AnalysisPhaseRunning {
+		t.Errorf("the next run of its name waits for %s, and is %q", got.RequeueAfter, w.status().Phase)
+	}
 }
 
 // TestAnOldViewCannotTurnAVerdictAround has two instances: the cache of one is

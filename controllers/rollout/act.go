@@ -117,8 +117,9 @@ func (a actor) tell(changes []trafficrouting.Change) {
 func (a actor) create(ctx context.Context, p plan.CreateRevision) error {
 	rs := resources.ReplicaSet(a.seen.Rollout, p)
 	if err := a.client.Create(ctx, rs); err != nil {
-		if apierrors.IsAlreadyExists(err) {
-			return nil // a cache behind the API server: the next pass sees whose it is
+		if apierrors.IsAlreadyExists(err) { // the cache holds only those with the label of a hash
+			return fmt.Errorf("creating ReplicaSet %s: there is one that this Rollout does not recognise: delete it, or give it its label %s back: %w",
+				rs.Name, v1alpha1.PodTemplateHashLabel, err)
 		}
 		a.event(corev1.EventTypeWarning, plan.ReasonCreateError, fmt.Sprintf("Failed to create ReplicaSet %s: %v", rs.Name, err))
 		return fmt.Errorf("creating ReplicaSet %s: %w", rs.Name, err)

@@ -95,7 +95,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	seen, err := r.observe(ctx, &ro)
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("observing: %w", err)
+		return ctrl.Result{}, r.unreadable(ctx, &ro, fmt.Errorf("observing: %w", err))
 	}
 	p := plan.Make(seen.Snapshot)
 	actErr := r.act(ctx, seen, p.Actions)

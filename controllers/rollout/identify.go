@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -58,7 +59,8 @@ func wasInvalid(ro *v1alpha1.Rollout) bool {
 // words. Only the API server knows what it fills in, so it is asked, by a dry
 // run, for the rare template that an existing one might be equal to.
 func (r *Reconciler) sameTemplate(ctx context.Context, seen *observed) (string, error) {
-	for hash, rs := range seen.replicaSets {
+	for _, hash := range slices.Sorted(maps.Keys(seen.replicaSets)) {
+		rs := seen.replicaSets[hash]
 		may, err := resources.MayMatch(seen.Rollout.Spec.Template, rs)
 		if err != nil {
 			return "", fmt.Errorf("comparing with ReplicaSet %s: %w", rs.Name, err)
@@ -68,7 +70,13 @@ func (r *Reconciler) sameTemplate(ctx context.Context, seen *observed) (string, 
 		}
 		filled := resources.ReplicaSet(seen.Rollout, plan.CreateRevision{Hash: hash})
 		filled.GenerateName, filled.Name = filled.Name+"-", ""
-		if err := r.Client.Create(ctx, filled, client.DryRunAll); err != nil {
+		err = r.Client.Create(ctx, filled, client.DryRunAll)
+		if refused := apierrors.IsForbidden(err) || apierrors.IsInvalid(err); refused && hash == seen.Rollout.Status.CurrentPodHash {
+			return hash, nil // what cannot be told is not taken for a change: an abort must not wait for a policy
+		} else if refused {
+			continue
+		}
+		if err != nil {
 			return "", fmt.Errorf("asking the API server to complete the template: %w", err)
 		}
 		if resources.SameTemplate(filled.Spec.Template, rs.Spec.Template) {

@@ -95,16 +95,11 @@ func (r *Reconciler) observeAnalyses(ctx context.Context, seen *observed) error 
 
 func (r *Reconciler) observeServices(ctx context.Context, seen *observed) error {
 	names := servicesOf(seen.Rollout)
-	stable, err := r.selected(ctx, seen, names[0].name, names[0].path)
-	if err != nil {
-		return err
-	}
-	tried, err := r.selected(ctx, seen, names[1].name, names[1].path)
-	if err != nil {
-		return err
-	}
+	stable, stableErr := r.selected(ctx, seen, names[0].name, names[0].path)
+	tried, triedErr := r.selected(ctx, seen, names[1].name, names[1].path)
+	// Also when one is missing: an abort can still move the traffic by the other.
 	seen.Services = plan.Services{Stable: stable, Canary: tried}
-	return nil
+	return cmp.Or(stableErr, triedErr)
 }
 
 // namedService is a Service as the spec names it; its name may be empty.
@@ -142,7 +137,7 @@ func (r *Reconciler) selected(ctx context.Context, seen *observed, name string, 
 	var svc corev1.Service
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: seen.Rollout.Namespace, Name: name}, &svc)
 	if apierrors.IsNotFound(err) {
-		return plan.Selected{}, services.NotFound(path, name)
+		return plan.Selected{Missing: true}, services.NotFound(path, name)
 	}
 	if err != nil {
 		return plan.Selected{}, fmt.Errorf("reading Service %s: %w", name, err)

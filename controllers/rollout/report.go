@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -51,6 +52,20 @@ func (r *Reconciler) report(ctx context.Context, seen *observed, p plan.Plan, ac
 		r.emit(ro, e)
 	}
 	return outcome(p, actErr, r.Resync)
+}
+
+// unreadable tells why a Rollout could not be observed, and returns that error.
+func (r *Reconciler) unreadable(ctx context.Context, ro *v1alpha1.Rollout, cause error) error {
+	now := r.Clock.Now()
+	st := plan.Unreadable(plan.Snapshot{Now: now, Rollout: ro}, cause)
+	diff, err := statusDiff(&ro.Status, &st)
+	if err == nil && diff != nil {
+		err = r.patchStatus(ctx, ro, diff, now)
+	}
+	if err != nil && !apierrors.IsConflict(err) {
+		return errors.Join(cause, fmt.Errorf("storing the status: %w", err))
+	}
+	return cause
 }
 
 func (r *Reconciler) patchStatus(ctx context.Context, ro *v1alpha1.Rollout, diff json.RawMessage, now time.Time) error {

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -62,12 +63,15 @@ func analysesOf(ro *v1alpha1.Rollout) []namedAnalysis {
 func (r *Reconciler) checkAnalysis(ctx context.Context, seen *observed, a *v1alpha1.RolloutAnalysis, path *field.Path) error {
 	spec, err := r.runSpec(ctx, seen, a)
 	switch {
+	case errors.Is(err, resources.ErrNotYet) && seen.Rollout.Status.StableRS == "":
+		return nil // a first deploy needs no analysis, and brings the status
 	case apierrors.IsNotFound(err), isTemplateError(err):
 		return field.Invalid(path, templateNames(a), err.Error())
 	case err != nil:
 		return err
 	}
-	if errs := v1alpha1.ValidateMetrics(spec.Metrics, path); len(errs) > 0 {
+	errs := v1alpha1.ValidateMetrics(spec.Metrics, path)
+	if errs = append(errs, v1alpha1.ValidateRules(spec.DryRun, spec.MeasurementRetention, path)...); len(errs) > 0 {
 		return errs[0]
 	}
 	return nil

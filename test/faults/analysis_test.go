@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,7 +17,8 @@ import (
 	"github.com/headway-rollouts/headway/test/kube"
 )
 
-// prometheus answers every query with the value it is set to.
+// prometheus answers every query with the value it is set to, after a while: what
+// happens meanwhile, such as a kill, meets measurements under way.
 type prometheus struct {
 	*httptest.Server
 
@@ -30,6 +32,7 @@ func newPrometheus(t *testing.T, value string) *prometheus {
 	p.value.Store(value)
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		p.count.Add(1)
+		time.Sleep(rand.N(300 * time.Millisecond))
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,%q]}]}}`, p.value.Load())
 	}))

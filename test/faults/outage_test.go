@@ -63,6 +63,7 @@ func TestTheAPIServerOutOfReach(t *testing.T) {
 				Kubeconfig: network.Kubeconfig(t, a.Kubeconfig, line.Address),
 				Args:       []string{"--instance-id", name},
 			})
+			look := windows(t, process)
 			c := openCast(t, a, name)
 			c.begin()
 			cut(line)
@@ -72,12 +73,12 @@ func TestTheAPIServerOutOfReach(t *testing.T) {
 			c.new.release("v2")
 			time.Sleep(outage() - time.Since(began)) // The outage is what is tested.
 			c.stoodStill(t, before)
-			alive(t, process)
+			look.alive(t)
 			line.Restore()
 			restored := time.Now()
 			c.end(t)
 			t.Logf("all is over %s after the outage", time.Since(restored).Round(time.Second))
-			idle(t, process)
+			look.idle(t)
 		})
 	}
 }
@@ -238,21 +239,39 @@ func abortedByAnalysis(ro *v1alpha1.Rollout) error {
 	return nil
 }
 
+// window is where a controller shows how it is.
+type window struct {
+	process         *headway.Process
+	health, metrics string
+}
+
+func windows(t *testing.T, process *headway.Process) window {
+	t.Helper()
+	w := window{process: process}
+	kube.Eventually(t, within, func() (err error) {
+		if w.health, err = process.Address("health"); err == nil {
+			w.metrics, err = process.Address("metrics")
+		}
+		return err
+	})
+	return w
+}
+
 // heldAtMost is how long an API server that does not answer may hold a worker:
 // 15 s, and what a busy machine adds. Only a long outage shows more.
 const heldAtMost = 20 * time.Second
 
 // alive checks that a controller that is cut off is not taken for a broken one,
 // and that no worker waits for as long as the outage takes.
-func alive(t *testing.T, process *headway.Process) {
+func (w window) alive(t *testing.T) {
 	t.Helper()
-	if err := process.Running(); err != nil {
+	if err := w.process.Running(); err != nil {
 		t.Error(err)
 	}
-	if _, err := ask(process, "health", "/healthz"); err != nil {
+	if _, err := ask(w.health + "/healthz"); err != nil {
 		t.Errorf("without an API server: %v", err)
 	}
-	text, err := ask(process, "metrics", "/metrics")
+	text, err := ask(w.metrics + "/metrics")
 	if err != nil {
 		t.Errorf("without an API server: %v", err)
 	}
@@ -281,27 +300,23 @@ func gauges(metrics string, fine func(name string, value float64) bool) error {
 }
 
 // idle checks that the controller runs and that every worker is free.
-func idle(t *testing.T, process *headway.Process) {
+func (w window) idle(t *testing.T) {
 	t.Helper()
 	kube.Eventually(t, within, func() error {
-		text, err := ask(process, "metrics", "/metrics")
+		text, err := ask(w.metrics + "/metrics")
 		if err != nil {
 			return err
 		}
 		return gauges(text, func(_ string, value float64) bool { return value == 0 })
 	})
-	if err := process.Running(); err != nil {
+	if err := w.process.Running(); err != nil {
 		t.Error(err)
 	}
 }
 
-// ask gets a page of one of the controller's servers.
-func ask(process *headway.Process, server, page string) (string, error) {
-	address, err := process.Address(server)
-	if err != nil {
-		return "", err
-	}
-	reply, err := http.Get(address + page)
+// ask gets a page.
+func ask(page string) (string, error) {
+	reply, err := http.Get(page)
 	if err != nil {
 		return "", err
 	}

@@ -239,7 +239,7 @@ func TestMetricsAreServed(t *testing.T) {
 		}
 		for _, want := range []string{
 			`argo_rollouts_controller_info{version="dev"} 1`, "build_info{", "process_cpu_seconds_total", "rest_client_requests_total",
-			`workqueue_work_duration_seconds_count{controller="rollout"`, `controller_runtime_max_concurrent_reconciles{controller="analysisrun"} 30`, "leader_election_master_status",
+			`workqueue_work_duration_seconds_count{controller="Rollouts"`, `controller_runtime_max_concurrent_reconciles{controller="AnalysisRuns"} 30`, "leader_election_master_status",
 		} {
 			if !strings.Contains(page, want) {
 				return fmt.Errorf("not served: %s", want)

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -17,7 +20,8 @@ import (
 )
 
 // The sample needs every right of the controller up to its manual pause: ReplicaSets, Services, the
-// canary Ingress, an AnalysisRun, Events and status. Nothing may be refused.
+// canary Ingress, an AnalysisRun, Events and status. Another Ingress then takes the place of the one it
+// names, and the canary Ingress of that one has to go. Nothing may be refused.
 func TestTheInstalledRightsSufficeForTheSample(t *testing.T) {
 	w := newWorld(t)
 	p := w.run(systemSpace)
@@ -43,9 +47,46 @@ func TestTheInstalledRightsSufficeForTheSample(t *testing.T) {
 		}
 		return nil
 	})
+	w.moveTo(c, "other")
 	if log := p.log(); strings.Contains(log, "forbidden") {
 		t.Errorf("the installed rights do not suffice:\n%s", log)
 	}
+}
+
+// moveTo makes an Ingress beside that of the sample, lets the Rollout name it instead, and waits until
+// its canary Ingress is the only one.
+func (w world) moveTo(c client.Client, name string) {
+	w.Helper()
+	ingresses := w.client.NetworkingV1().Ingresses(w.namespace)
+	named, err := ingresses.Get(w.Context(), "web", metav1.GetOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	other := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: named.Spec}
+	other.Spec.Rules[0].Host = name + ".example.com"
+	if _, err := ingresses.Create(w.Context(), other, metav1.CreateOptions{}); err != nil {
+		w.Fatal(err)
+	}
+	patch := fmt.Appendf(nil, `{"spec":{"strategy":{"canary":{"trafficRouting":{"nginx":{"stableIngress":%q}}}}}}`, name)
+	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "web"}}
+	if err := c.Patch(w.Context(), ro, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		w.Fatal(err)
+	}
+	kube.Eventually(w, within, func() error {
+		list, err := ingresses.List(w.Context(), metav1.ListOptions{})
+		if err != nil {
+			return fmt.Errorf("listing Ingresses: %w", err)
+		}
+		var names []string
+		for i := range list.Items {
+			names = append(names, list.Items[i].Name)
+		}
+		if want := []string{name, "web", "web-" + name + "-canary"}; !slices.Equal(names, want) {
+			return fmt.Errorf("want the Ingresses %v, got %v", want, names)
+		}
+		return nil
+	})
+	w.canaryWeight("20")
 }
 
 const jobRun = `

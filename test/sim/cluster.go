@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -33,6 +34,9 @@ type Cluster struct {
 	Services  plan.Services
 	Traffic   trafficrouting.Observed
 	Analyses  []plan.Analysis
+
+	// Invalid is what is wrong with the spec; nil when nothing is.
+	Invalid *field.Error
 
 	// Log is what happened, one line each.
 	Log []string
@@ -67,6 +71,7 @@ func (c *Cluster) Snapshot() plan.Snapshot {
 	return plan.Snapshot{
 		Now:       c.Now,
 		Rollout:   c.Rollout.DeepCopy(),
+		Invalid:   c.Invalid,
 		Revisions: maps.Clone(c.Revisions),
 		Current:   c.Template,
 		StepHash:  c.Steps,

@@ -143,7 +143,8 @@ func (c *Cluster) checkSwitch(a plan.Point) {
 	}
 }
 
-// checkShift checks S2 and S5: whoever gets more traffic has the pods for it,
+// checkShift checks S2 and S5: whoever gets more traffic has the pods for it, or
+// gets no more than a quarter on top of what it carries,
 // or is the better of two evils: the stable side of an update that goes back,
 // or any side when the other has no pod at all.
 func (c *Cluster) checkShift(what string, services plan.Services, weight int32) {
@@ -162,7 +163,7 @@ func (c *Cluster) checkShift(what string, services plan.Services, weight int32) 
 		if hash == c.Template && c.scaledByHand() {
 			need = 1
 		}
-		if has := c.running[hash]; has < need && !c.lesserEvil(hash, need, services) {
+		if has := c.running[hash]; has < need && (is-was)*4 > was && !c.lesserEvil(hash, need, services) {
 			c.brokef("S5 %s: %s gets %d and has %d of %d pods", what, hash, is, has, need)
 		}
 	}

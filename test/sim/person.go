@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -93,6 +94,22 @@ func (c *Cluster) Recreate(role plan.Role) {
 	} else {
 		c.Services.Canary = plan.Selected{}
 	}
+}
+
+// Remove deletes a Service that the Rollout names.
+func (c *Cluster) Remove(role plan.Role) {
+	c.Recreate(role)
+	if role == plan.StableRole {
+		c.Services.Stable.Missing = true
+	} else {
+		c.Services.Canary.Missing = true
+	}
+	c.Break("the " + string(role) + " Service is missing")
+}
+
+// Break makes the spec, or what it names, unusable.
+func (c *Cluster) Break(what string) {
+	c.Invalid = field.Invalid(field.NewPath("spec"), "web", what)
 }
 
 // LoseRoute deletes the canary route.

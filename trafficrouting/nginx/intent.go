@@ -63,8 +63,7 @@ type target struct {
 type intent struct {
 	rollout *v1alpha1.Rollout
 	nginx   *v1alpha1.NginxTrafficRouting
-	// usable is false for a spec that is wrong or does not use NGINX: it has no targets, and nothing
-	// but to take traffic back from what an earlier spec asked for can be done for it.
+	// usable is false for a spec that is wrong. It has no targets, and neither has one without NGINX.
 	usable bool
 	prefix string
 	// explicitTotal says that the spec sets maxTrafficWeight, so that the total is written too.
@@ -83,6 +82,7 @@ func intentOf(ro *v1alpha1.Rollout) (intent, error) {
 		in.maxWeight = canary.MaxTrafficWeight()
 	}
 	if in.nginx = routingOf(ro); in.nginx == nil {
+		in.usable = true
 		return in, nil
 	}
 	in.prefix, in.explicitTotal = in.nginx.Prefix(), ro.Spec.Strategy.Canary.TrafficRouting.MaxTrafficWeight != nil

@@ -82,7 +82,7 @@ func (r *Router) Apply(ctx context.Context, ref trafficrouting.Ref, split traffi
 	if in.rollout == nil {
 		return nil, invalid
 	}
-	if in.usable {
+	if len(in.targets) > 0 {
 		if err := in.checkSplit(split); err != nil {
 			return nil, err
 		}
@@ -174,20 +174,16 @@ func (r *Router) route(ctx context.Context, in intent, t target, split trafficro
 	return nil, nil
 }
 
-// retire takes the traffic from a stray and, once it is seen without, deletes it: a host can have
-// one canary, and another Rollout may be waiting to make its own. The weight goes first because a
-// deletion can be refused, or wait for a finalizer. A spec that is not usable may name the Ingress
-// again when it is corrected, so then it stays, and its traffic too unless it is to go home.
+// retire brings a stray to its end.
 func (r *Router) retire(ctx context.Context, in intent, s stray, split trafficrouting.Split) ([]trafficrouting.Change, error) {
-	switch {
-	case !in.usable && split.Canary.Weight > 0:
-		return nil, nil
-	case s.weight > 0:
+	switch in.fateOf(s, split.Canary.Weight) {
+	case emptied:
 		return r.empty(ctx, in, s.Ingress)
-	case !in.usable:
-		return nil, nil
+	case deleted:
+		return r.remove(ctx, s.Ingress)
+	case left:
 	}
-	return r.remove(ctx, s.Ingress)
+	return nil, nil
 }
 
 func (r *Router) empty(ctx context.Context, in intent, canary *networkingv1.Ingress) ([]trafficrouting.Change, error) {

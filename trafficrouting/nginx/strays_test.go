@@ -162,6 +162,29 @@ func TestAnAbortReachesACanaryIngressWhoseStableOneIsGone(t *testing.T) {
 	}
 }
 
+func TestARolloutWithoutNGINXHasItsTrafficTakenHomeWhenTheSplitSaysSo(t *testing.T) {
+	w, ro := twoIngresses(t), rollout("a", "b")
+	ro.Spec.Strategy.Canary.TrafficRouting = nil
+	router, ref := New(w.Client), trafficrouting.Ref{Rollout: ro}
+	for _, c := range []struct {
+		weight int32
+		seen   trafficrouting.Observed // before
+		writes []string
+	}{
+		{20, trafficrouting.Observed{Exists: true, CanaryWeight: 50, InSync: true}, nil},
+		{0, trafficrouting.Observed{Exists: true, CanaryWeight: 50, InSync: true}, []string{"patch web-a-canary", "patch web-b-canary"}},
+		{0, trafficrouting.Observed{Exists: true}, []string{"delete web-a-canary", "delete web-b-canary"}},
+		{0, trafficrouting.Observed{InSync: true}, nil},
+	} {
+		seen, err := router.Observe(t.Context(), ref)
+		if err != nil || seen != c.seen {
+			t.Errorf("observed %+v, error %v, want %+v", seen, err, c.seen)
+		}
+		apply(t, w, ro, c.weight)
+		wantWrites(t, w, c.writes...)
+	}
+}
+
 func TestAWrongSpecKeepsItsTrafficUntilItIsToGoHome(t *testing.T) {
 	w, ro := twoIngresses(t), rollout("a", "b")
 	ro.Spec.Strategy.Canary.TrafficRouting.Nginx.StableIngress = "a"

@@ -57,10 +57,35 @@ func (in intent) strays(owned []networkingv1.Ingress) []stray {
 	return strays
 }
 
-// observed is what the canary Ingresses ask for together. With a spec that is not usable a stray is
-// in sync at any weight, since Apply leaves it alone until the weight is to be 0.
+// fate is what becomes of a stray.
+type fate int
+
+const (
+	left fate = iota
+	emptied
+	deleted
+)
+
+// fateOf says what becomes of a stray when the canary is to get a weight. It is emptied, and deleted
+// once it is seen without traffic: a host can have one canary, and another Rollout may be waiting to
+// make its own. The weight goes first because a deletion can be refused, or wait for a finalizer.
+// Where there is no target, strays have all of the traffic there is to move, so they wait until it
+// may go home. A wrong spec may name them again when it is corrected: they are not deleted.
+func (in intent) fateOf(s stray, weight int32) fate {
+	switch {
+	case len(in.targets) == 0 && weight > 0:
+		return left
+	case s.weight > 0:
+		return emptied
+	case in.usable:
+		return deleted
+	}
+	return left
+}
+
+// observed is what the canary Ingresses ask for together, before the targets are compared with it.
 func (in intent) observed(pairs []pair, strays []stray) trafficrouting.Observed {
-	seen := trafficrouting.Observed{Exists: len(pairs)+len(strays) > 0, InSync: !in.usable || len(strays) == 0}
+	seen := trafficrouting.Observed{Exists: len(pairs)+len(strays) > 0, InSync: true}
 	for _, p := range pairs {
 		if p.canary == nil {
 			seen.Exists = false
@@ -70,6 +95,9 @@ func (in intent) observed(pairs []pair, strays []stray) trafficrouting.Observed 
 	}
 	for _, s := range strays {
 		seen.CanaryWeight = max(seen.CanaryWeight, s.weight)
+	}
+	for _, s := range strays {
+		seen.InSync = seen.InSync && in.fateOf(s, seen.CanaryWeight) == left
 	}
 	return seen
 }

@@ -66,6 +66,8 @@ func (w world) thisAttempt(run Analysis) bool {
 	switch {
 	case w.recorded(run.Name):
 		return true
+	case w.beforeThisUpdate(run):
+		return false
 	case run.Stopping: // it was stopped when it gated nothing: its verdict is nobody's
 		return false
 	case w.old.Abort, at == nil, run.Created.After(at.Time):
@@ -73,6 +75,13 @@ func (w world) thisAttempt(run Analysis) bool {
 	default:
 		return !run.Phase.Completed()
 	}
+}
+
+// beforeThisUpdate reports whether a run was made before the update began, as one
+// of the same steps may be that were edited away and back.
+func (w world) beforeThisUpdate(run Analysis) bool {
+	d := w.old.Duration
+	return d != nil && d.RolloutStartedAt != nil && run.Created.Before(d.RolloutStartedAt.Time)
 }
 
 // analyses stops the runs that no longer gate anything and starts those that should.

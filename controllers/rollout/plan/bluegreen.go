@@ -65,7 +65,7 @@ func (w world) checkPoint() bool {
 
 // maySwitch reports whether all that comes before the switch is done.
 func (w world) maySwitch() bool {
-	return w.gatesOpen() && w.capacity(w.Current) >= w.replicas && !w.pausedByUser()
+	return w.gatesOpen() && w.capacity(w.Current) >= w.replicas && w.mayPromote()
 }
 
 // gatesOpen reports whether the preview is whole, measured and approved.

@@ -16,7 +16,8 @@ type target struct {
 // wish is where the strategy of the Rollout wants it to be.
 func wish(w world) target {
 	want := strategy(w)(w)
-	want.hold = w.pausedByUser()
+	// An abort needs the pods of the stable revision, whoever paused.
+	want.hold = w.pausedByUser() && !w.abort.Decided || w.byPods() && w.inconclusive()
 	return want
 }
 
@@ -42,16 +43,26 @@ func wishRouted(w world) target {
 	case w.stepsDone():
 		return wishPromotion(w)
 	default:
+		weight := w.stepWeight()
+		if w.inconclusive() { // a person has to look first
+			weight = min(weight, w.Traffic.CanaryWeight)
+		}
 		return target{
-			weight: w.stepWeight(),
+			weight: weight,
 			stable: w.stable,
 			canary: w.Current,
-			sizes: map[string]int32{
-				w.stable:  w.replicas,
-				w.Current: w.canarySize(w.stepWeight()),
-			},
+			sizes:  map[string]int32{w.stable: w.replicas, w.Current: w.untouched(w.canarySize(w.stepWeight()))},
 		}
 	}
+}
+
+// untouched is the size of the canary while the stable Service selects no
+// revision, and so would send requests to its pods by no weight: no more than now.
+func (w world) untouched(size int32) int32 {
+	if w.Services.Stable.Hash == "" && !w.Services.Stable.Missing {
+		return min(size, w.current().Replicas)
+	}
+	return size
 }
 
 // wishPromotion grows the current revision to full size and then moves the
@@ -69,11 +80,14 @@ func wishPromotion(w world) target {
 	switch {
 	case w.Services.Stable.Hash == w.Current: // moved: never move back and forth
 		want.stable, want.weight = w.Current, 0
-	case w.enough(w.replicas) && !w.pausedByUser():
+	case w.mayPromote():
 		want.stable = w.Current
 	}
 	return want
 }
+
+// mayPromote reports whether nobody has to be asked before the stable Service moves.
+func (w world) mayPromote() bool { return !w.pausedByUser() && !w.inconclusive() }
 
 // wishBasic is the canary without traffic routing: a Service reaches the pods
 // of both revisions, so their numbers are the weight. What is neither stable nor
@@ -92,7 +106,7 @@ func wishBasic(w world) target {
 	switch {
 	case w.rolling() && w.abort.Decided:
 		want.canary = w.stable
-	case w.rolling() && w.stepsDone() && !w.pausedByUser():
+	case w.rolling() && w.stepsDone() && w.mayPromote():
 		want.stable = w.Current
 	}
 	if w.canary.StableService == "" {

@@ -90,7 +90,7 @@ func progressing(w world, st v1alpha1.RolloutStatus) condition {
 		return as(corev1.ConditionTrue, ReasonAvailable, fmt.Sprintf("ReplicaSet %q has successfully progressed.", w.currentName()))
 	case !w.currentExists():
 		return as(corev1.ConditionTrue, ReasonCreated, fmt.Sprintf("Created new replica set %q", w.currentName()))
-	case st.StableRS != w.Current && w.deadlineExceeded():
+	case w.deadlineExceeded():
 		return as(corev1.ConditionFalse, ReasonDeadlineExceeded, w.deadlineMessage())
 	default:
 		return as(corev1.ConditionTrue, ReasonUpdated, fmt.Sprintf("ReplicaSet %q is progressing.", w.currentName()))
@@ -134,7 +134,13 @@ func isPaused(w world, st v1alpha1.RolloutStatus) bool {
 func (w world) updating() bool {
 	step := w.currentStep()
 	waits := step.Pause != nil || step.Analysis != nil || step.Experiment != nil || w.measuring() != nil
-	return (w.rolling() && !waits || w.initial()) && !w.pausedByUser() && !w.changed && !w.retried
+	return (w.rolling() && !waits || w.initial() || w.neverWhole()) && !w.pausedByUser() && !w.changed && !w.retried
+}
+
+// neverWhole reports whether the first revision is still on its way: it became
+// stable with its first pod, and the deadline counts until all are there.
+func (w world) neverWhole() bool {
+	return !w.rolling() && w.count.Available < w.replicas && conditionOf(w.old, v1alpha1.RolloutHealthy) == nil
 }
 
 // deadlineExceeded reports whether nothing progressed for progressDeadlineSeconds.
@@ -161,7 +167,7 @@ func (w world) deadlineMessage() string {
 // deadlineAt is when the progress deadline is over; zero when none is running.
 func deadlineAt(w world, st v1alpha1.RolloutStatus) time.Time {
 	c := conditionOf(st, v1alpha1.RolloutProgressing)
-	if c == nil || c.Status != corev1.ConditionTrue || st.StableRS == w.Current || c.Reason == ReasonAvailable {
+	if c == nil || c.Status != corev1.ConditionTrue || st.StableRS == w.Current && !w.neverWhole() || c.Reason == ReasonAvailable {
 		return time.Time{}
 	}
 	return c.LastUpdateTime.Add(w.Rollout.ProgressDeadline())
@@ -170,7 +176,7 @@ func deadlineAt(w world, st v1alpha1.RolloutStatus) time.Time {
 // progressedPods reports whether pods or traffic moved on since the last status.
 func (w world) progressedPods() bool {
 	o, c := w.old, w.count
-	routed := o.Canary.Weights != nil && o.Canary.Weights.Canary.Weight != w.Traffic.CanaryWeight
+	routed := w.Traffic.Exists && o.Canary.Weights != nil && o.Canary.Weights.Canary.Weight != w.Traffic.CanaryWeight
 	return routed || c.Updated != o.UpdatedReplicas || c.Replicas-c.Updated < o.Replicas-o.UpdatedReplicas ||
 		c.Ready > o.ReadyReplicas || c.Available > o.AvailableReplicas
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/headway-rollouts/headway/trafficrouting"
@@ -135,7 +136,8 @@ func revise(w world, safe target) []Action {
 	return actions
 }
 
-// nextNumber is the revision number of the current revision: one above all others.
+// nextNumber is the revision number of the current revision: one above all
+// others, also those whose ReplicaSet was deleted meanwhile.
 func nextNumber(w world) int64 {
 	highest := int64(0)
 	for hash, r := range w.Revisions {
@@ -143,10 +145,18 @@ func nextNumber(w world) int64 {
 			highest = max(highest, r.Number)
 		}
 	}
-	if own := w.current().Number; own > highest {
+	// What cannot be parsed was not written by a controller.
+	recorded, _ := strconv.ParseInt(w.Rollout.Annotations[numberAnnotation], 10, 64)
+	switch own := w.current().Number; {
+	case own > highest:
 		return own
+	case w.changed:
+		return max(highest, recorded) + 1
+	case !w.currentExists() && recorded > highest:
+		return recorded // somebody deleted its ReplicaSet
+	default:
+		return highest + 1
 	}
-	return highest + 1
 }
 
 // sorted are the revisions, newest number first, so that a plan does not depend on map order.
@@ -216,6 +226,8 @@ func shrink(w world, safe target) []Action {
 		case w.formerStable(r) > 0:
 			actions = append(actions, delayBy(w, r, w.formerStable(r)))
 			waiting++
+		case wanted && size == 0 && w.drains(r):
+			actions = append(actions, drainAction(w, r)...)
 		case wanted && size < r.Replicas:
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
 		case !wanted:
@@ -224,6 +236,20 @@ func shrink(w world, safe target) []Action {
 		}
 	}
 	return actions
+}
+
+// drains reports whether a canary loses its last pods because its weight fell:
+// proxies may send it requests for a moment after the route was written.
+func (w world) drains(r Revision) bool {
+	return r.Hash == w.Current && w.rolling() && w.routed() && r.Available > 0 && w.replicas > 0 &&
+		(r.Deadline.IsZero() || w.Now.Before(r.Deadline))
+}
+
+func drainAction(w world, r Revision) []Action {
+	if r.Deadline.IsZero() {
+		return []Action{Delay{r.Hash, w.Now.Add(drain).Truncate(time.Second), "its weight fell; its pods stay for " + drain.String()}}
+	}
+	return nil
 }
 
 func delayBy(w world, r Revision, delay time.Duration) Action {

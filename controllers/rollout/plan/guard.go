@@ -6,7 +6,8 @@ import "time"
 // that knows the safety rules, and every strategy passes through it:
 //
 //   - traffic moves forward only to a split that both sides have the pods to carry;
-//   - traffic moves back as far as the stable side can carry it, and all the way from a dead side;
+//   - traffic moves back as far as the stable side can carry it, the last fifth at once, and
+//     all the way from a dead side;
 //   - a Service moves only to pods that can carry what comes with it, and never under weight;
 //   - one of the two moves at a time, since each is judged by where the other was seen;
 //   - a revision keeps the pods that the traffic it is seen to get needs;
@@ -45,6 +46,8 @@ func safeWeight(w world, want target) int32 {
 		goal = 0 // the weight would go to another revision than the one it is meant for
 	}
 	switch {
+	case w.Services.Stable.Missing:
+		return now
 	case front == behind && front != "": // one revision on both sides: any split is the same
 		return goal
 	case w.dead(behind, now) && w.capacity(front) > 0:
@@ -89,6 +92,9 @@ func back(w world, goal int32) int32 {
 	case pods == 0:
 		return now
 	}
+	if now*4 <= w.total-now { // it adds a quarter to what the stable pods carry: bad answers are worse
+		return goal
+	}
 	carried := carriedWeight(pods+tolerated(w.canary.MaxUnavailable, w.replicas), w.replicas, w.total)
 	return min(now, max(goal, w.total-carried))
 }
@@ -97,7 +103,7 @@ func back(w world, goal int32) int32 {
 // has weight it stays: pointing it elsewhere would move that weight in one leap.
 func safeCanaryService(w world, want string) string {
 	has := w.Services.Canary
-	if has.Hash == want || w.Traffic.CanaryWeight > 0 || !w.ready(has, want, 0) {
+	if has.Missing || has.Hash == want || w.Traffic.CanaryWeight > 0 || !w.ready(has, want, 0) {
 		return has.Hash
 	}
 	return want
@@ -107,7 +113,7 @@ func safeCanaryService(w world, want string) string {
 // with the pods for the weight that comes with it.
 func safeStableService(w world, want target) string {
 	has := w.Services.Stable
-	if has.Hash == want.stable {
+	if has.Missing || has.Hash == want.stable {
 		return has.Hash
 	}
 	need := w.podsFor(want.stable)
@@ -117,6 +123,8 @@ func safeStableService(w world, want target) string {
 		if w.capacity(has.Hash) == 0 {
 			need = 0 // whatever is there beats nothing
 		}
+	case has.Hash == "" && w.rolling(): // it reaches the pods of both: as soon as most of them are there
+		need = max(0, need-tolerated(w.canary.MaxUnavailable, w.replicas))
 	case want.stable == w.Current && w.rolling():
 		need = w.podsToPromote() // it brings the rest of the traffic, and soon all of it
 	}
@@ -146,12 +154,13 @@ func (w world) podsToPromote() int32 {
 
 // ready reports whether a Service may move to a revision that needs so many
 // pods. A Service that no Rollout pointed before still reaches every pod, so
-// it waits until the revision is whole.
+// it waits until the revision is whole; during an update it waits for no more
+// than another, since it reaches the pods of both revisions by no weight.
 func (w world) ready(has Selected, to string, need int32) bool {
 	if w.replicas == 0 {
 		return true
 	}
-	if !has.Adopted {
+	if !has.Adopted && (!w.rolling() || has.Hash != "" || to == w.Current) {
 		need = max(need, w.Revisions[to].Replicas)
 	}
 	return w.capacity(to) >= max(1, need)

@@ -15,7 +15,7 @@ import (
 type scene struct {
 	// v1 and v2 are the available pods of 4 asked for; -1 when the ReplicaSet does not exist.
 	v1, v2 int32
-	// stable and canary are what the Services select; a "!" says that no Rollout pointed it before.
+	// stable and canary are what the Services select; a "!" says that no Rollout pointed it before, a "?" that there is none.
 	stable, canary string
 	weight         int32
 	replicas       int32 // default 4
@@ -44,6 +44,9 @@ func (s scene) world() world {
 }
 
 func selected(text string) Selected {
+	if text == "?" {
+		return Selected{Missing: true}
+	}
 	if text == "" || text[len(text)-1] == '!' {
 		return Selected{Hash: text[:max(0, len(text)-1)]}
 	}
@@ -90,7 +93,10 @@ func TestTheGuardPermitsOnlyWhatIsSafeNow(t *testing.T) {
 		{"what a revision gets already counts when the stable service moves to it", scene{2, 4, "v2", "v1", 50, 0, true}, wanted(50, "v1", "v1"), wanted(50, "v2", "v1")},
 		{"the stable service leaves a revision without pods for any pod", scene{0, 1, "v1", "v2", 0, 0, false}, wanted(0, "v2", "v2"), wanted(0, "v2", "v2")},
 		{"the stable service does not go to no pod", scene{0, 0, "v1", "v2", 0, 0, false}, wanted(0, "v2", "v2"), wanted(0, "v1", "v2")},
-		{"a stable service that nobody pointed waits for the whole revision", scene{3, 4, "!", "v2", 0, 0, false}, wanted(0, "v1", "v2"), wanted(0, "", "v2")},
+		{"a stable service that reaches all pods of an update waits for most of the stable ones", scene{2, 4, "!", "v2", 0, 0, false}, wanted(0, "v1", "v2"), wanted(0, "", "v2")},
+		{"and no longer than that", scene{3, 4, "!", "v2", 0, 0, false}, wanted(0, "v1", "v2"), wanted(0, "v1", "v2")},
+		{"a service that is missing is not pointed", scene{4, 4, "?", "v2", 50, 0, true}, wanted(0, "v1", "v2"), wanted(50, "", "v2")},
+		{"the last fifth of the traffic returns at once", scene{1, 4, "v1", "v2", 20, 0, true}, wanted(0, "v1", "v2"), wanted(0, "v1", "v2")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := guard(c.scene.world(), c.want)

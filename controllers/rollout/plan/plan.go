@@ -76,6 +76,9 @@ func invalid(w world) Plan {
 	if was := conditionOf(w.old, v1alpha1.RolloutInvalidSpec); was == nil || was.Message != w.invalidMessage() {
 		p.Events = []Event{{corev1.EventTypeWarning, string(v1alpha1.RolloutInvalidSpec), w.invalidMessage()}}
 	}
+	if w.abort.Decided && progressReason(w.old) != ReasonAborted {
+		p.Events = append(p.Events, Event{corev1.EventTypeWarning, ReasonAborted, abortMessage(w)})
+	}
 	return p
 }
 

@@ -57,6 +57,8 @@ type Selected struct {
 	Hash string
 	// Adopted reports that a Rollout pointed it before.
 	Adopted bool
+	// Missing reports that there is no such Service.
+	Missing bool
 }
 
 // Analysis is what matters about one AnalysisRun.

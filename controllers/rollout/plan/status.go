@@ -61,7 +61,7 @@ func nextStep(w world) *int32 {
 
 func abortedAt(w world) *metav1.Time {
 	switch {
-	case w.abort.Decided && (!w.old.Abort || w.old.AbortedAt == nil):
+	case w.abort.Decided && (progressReason(w.old) != ReasonAborted || w.old.AbortedAt == nil):
 		return new(metav1.NewTime(w.Now))
 	case w.changed:
 		return nil
@@ -75,9 +75,9 @@ func canaryStatus(w world) v1alpha1.CanaryStatus {
 	st.CurrentStepAnalysisRunStatus = runStatus(w, w.stepRun(), st.CurrentStepAnalysisRunStatus)
 	st.CurrentBackgroundAnalysisRunStatus = runStatus(w, w.backgroundRun(), st.CurrentBackgroundAnalysisRunStatus)
 	switch {
-	case !w.routed():
+	case !w.routed() || !w.Traffic.Exists:
 		st.Weights = nil
-	case w.Traffic.Exists:
+	default:
 		st.Weights = weights(w)
 	}
 	return st
@@ -86,7 +86,7 @@ func canaryStatus(w world) v1alpha1.CanaryStatus {
 // runStatus is what to say of an AnalysisRun. After an abort the one that is
 // recorded stays, since it tells why.
 func runStatus(w world, run *Analysis, recorded *v1alpha1.RolloutAnalysisRunStatus) *v1alpha1.RolloutAnalysisRunStatus {
-	if w.abort.Decided && run == nil && recorded != nil {
+	if w.abort.Decided && recorded != nil {
 		for i := range w.Analyses {
 			if w.Analyses[i].Name == recorded.Name {
 				run = &w.Analyses[i]

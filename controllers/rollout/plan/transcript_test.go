@@ -183,6 +183,14 @@ func (s *story) do(command string) {
 		s.strategy(arg)
 	case "recreate":
 		c.Recreate(plan.Role(arg))
+	case "remove":
+		c.Remove(plan.Role(arg))
+	case "break":
+		c.Break(arg)
+	case "mend":
+		c.Invalid = nil
+	case "lose":
+		c.LoseRoute()
 	case "delete":
 		c.LoseRevision(arg)
 	case "steps":

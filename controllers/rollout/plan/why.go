@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -134,7 +135,7 @@ func whyPaused(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	name := w.named()
 	switch {
 	case w.pausedByUser():
-		return &v1alpha1.Why{Code: WhyPausedByUser, Message: "spec.paused is true: nothing changes but the traffic of an abort.", Unblock: fmt.Sprintf("kubectl rollouts promote %s, or set spec.paused to false", name)}
+		return &v1alpha1.Why{Code: WhyPausedByUser, Message: "spec.paused is true: no pod is started or removed and no step begins; traffic still follows the step that has begun.", Unblock: fmt.Sprintf("kubectl rollouts promote %s, or set spec.paused to false", name)}
 	case pauseOf(st, v1alpha1.PauseReasonInconclusiveAnalysis) != nil:
 		return &v1alpha1.Why{Code: WhyInconclusive, Message: "An analysis ended without a verdict" + inconclusiveDetail(w) + ".", Unblock: fmt.Sprintf(unblockPromoteOrAbort, name)}
 	case pauseOf(st, v1alpha1.PauseReasonBlueGreenPause) != nil:
@@ -233,6 +234,9 @@ func whyPods(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 			Unblock: "remove what forbids the pods (quota, admission) or deploy another revision",
 		}
 	}
+	if reason := whyOpen(w); reason != nil {
+		return reason
+	}
 	size := wish(w).sizes[w.Current]
 	if (w.rolling() || w.initial()) && !w.enough(size) {
 		reason := &v1alpha1.Why{
@@ -246,6 +250,20 @@ func whyPods(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		return reason
 	}
 	return nil
+}
+
+// whyOpen tells of a stable Service that selects no revision yet.
+func whyOpen(w world) *v1alpha1.Why {
+	if !w.routed() || !w.rolling() || w.abort.Decided || w.Services.Stable.Hash != "" || w.replicas == 0 {
+		return nil
+	}
+	return &v1alpha1.Why{
+		Code: WhyWaitingForStable,
+		Message: fmt.Sprintf("The stable Service is not pointed yet and reaches the pods of every revision: the stable revision has %d of %d pods available.",
+			w.capacity(w.stable), w.replicas),
+		Next:    &v1alpha1.WhyNext{Event: "the update begins when they are available"},
+		Unblock: fmt.Sprintf("see why the pods of the stable revision are not available (kubectl rollouts get rollout %s)", w.named()),
+	}
 }
 
 func (w world) deadlineEvent() string {
@@ -320,9 +338,27 @@ func keepSince(w world, reason *v1alpha1.Why) *v1alpha1.Why {
 // Failed is the status to report when carrying out the actions failed: the plan
 // stands, and the reason it is not further is the error.
 func Failed(s Snapshot, st v1alpha1.RolloutStatus, err error) v1alpha1.RolloutStatus {
+	return failing(s, st, "The cluster refused a change: "+err.Error())
+}
+
+// Unreadable is the status to report when the cluster could not be observed:
+// the last one, and the error.
+func Unreadable(s Snapshot, err error) v1alpha1.RolloutStatus {
+	return failing(s, *s.Rollout.Status.DeepCopy(), "The cluster could not be read: "+err.Error())
+}
+
+// failing says what failed. An error that differs from the one before in its
+// numbers alone, as ports do, is told once: else each try would write a status,
+// and each status start another try.
+func failing(s Snapshot, st v1alpha1.RolloutStatus, message string) v1alpha1.RolloutStatus {
+	if was := s.Rollout.Status.Why; was != nil && was.Code == WhyActionFailed && numbers.ReplaceAllString(was.Message, "0") == numbers.ReplaceAllString(message, "0") {
+		message = was.Message
+	}
 	st.Why = keepSince(world{Snapshot: s, old: s.Rollout.Status}, &v1alpha1.Why{
-		Code: WhyActionFailed, Message: "The cluster refused a change: " + err.Error(),
+		Code: WhyActionFailed, Message: message,
 		Next: &v1alpha1.WhyNext{Event: "it is tried again, less often each time"},
 	})
 	return st
 }
+
+var numbers = regexp.MustCompile(`[0-9a-fA-F]*[0-9][0-9a-fA-F]*`)

@@ -14,10 +14,10 @@ type world struct {
 	canary v1alpha1.CanaryStrategy
 	// blueGreen is the strategy when it is that one; nil otherwise.
 	blueGreen *v1alpha1.BlueGreenStrategy
-	old      v1alpha1.RolloutStatus // what was reported last
-	replicas int32
-	total    int32 // what all weights sum to
-	stable   string
+	old       v1alpha1.RolloutStatus // what was reported last
+	replicas  int32
+	total     int32 // what all weights sum to
+	stable    string
 	// changed: the template or the steps are not those the status is about.
 	changed bool
 	// retried: a person took the abort back.
@@ -63,15 +63,25 @@ func read(s Snapshot) world {
 	if w.Invalid == nil {
 		w.Invalid = unserved(s.Rollout)
 	}
+	if w.Invalid != nil && w.old.CurrentPodHash != "" {
+		// An invalid spec asks for nothing: the update under way is the recorded one, and can be aborted.
+		w.Current, w.StepHash = w.old.CurrentPodHash, w.old.CurrentStepHash
+	}
 	w.count = countPods(w)
-	w.changed = s.Current != w.old.CurrentPodHash || s.StepHash != w.old.CurrentStepHash
-	w.stable = knownStable(s)
+	w.changed = w.Current != w.old.CurrentPodHash || w.StepHash != w.old.CurrentStepHash
+	w.stable = knownStable(w.Snapshot)
 	w.retried = !w.changed && !w.old.Abort && progressReason(w.old) == ReasonAborted
-	w.full = w.old.PromoteFull && !w.changed || w.fastRollback()
+	w.full = w.old.PromoteFull && !w.changed && !w.abortedSince() || w.fastRollback()
 	w.skip = w.full || w.inWindow()
 	w.step = startStep(w)
 	w.abort = decideAbort(w)
 	return w
+}
+
+// abortedSince reports whether a person aborted an update that was promoted in
+// full: the later of the two counts, and an abort that was seen before is recorded.
+func (w world) abortedSince() bool {
+	return w.old.Abort && progressReason(w.old) != ReasonAborted
 }
 
 // knownStable is the stable revision, or empty when there is none to go back

@@ -2,6 +2,7 @@ package resources
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -23,6 +24,9 @@ func Arguments(ro *v1alpha1.Rollout, args []v1alpha1.AnalysisRunArgument, stable
 	}
 	return out, nil
 }
+
+// ErrNotYet says that a field of the status is not there, which it may be later.
+var ErrNotYet = errors.New("it is not reported yet")
 
 // FillFields resolves the fields of the Rollout that templates name as the
 // source of an argument. The arguments are changed in place.
@@ -84,7 +88,9 @@ func Field(ro *v1alpha1.Rollout, path string) (string, error) {
 		return "", fmt.Errorf("decoding the Rollout: %w", err)
 	}
 	for _, part := range strings.Split(path, ".") {
-		if at, err = walk(at, part); err != nil {
+		if at, err = walk(at, part); err != nil && strings.HasPrefix(path, "status.") {
+			return "", fmt.Errorf("the Rollout has no field %s: %w: %w", path, ErrNotYet, err)
+		} else if err != nil {
 			return "", fmt.Errorf("the Rollout has no field %s: %w", path, err)
 		}
 	}

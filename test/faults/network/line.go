@@ -121,9 +121,9 @@ func (l *Line) serve(near net.Conn) {
 		_ = near.Close()
 		return
 	}
-	l.mu.Lock()
-	l.conns[near], l.conns[far] = struct{}{}, struct{}{}
-	l.mu.Unlock()
+	if !l.keep(near, far) {
+		return
+	}
 	var both sync.WaitGroup
 	both.Go(func() { l.pass(far, near) })
 	both.Go(func() { l.pass(near, far) })
@@ -132,6 +132,19 @@ func (l *Line) serve(near net.Conn) {
 	delete(l.conns, near)
 	delete(l.conns, far)
 	l.mu.Unlock()
+}
+
+// keep remembers a connection; false when the line was cut while it was made.
+func (l *Line) keep(near, far net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state == refusing {
+		_ = near.Close()
+		_ = far.Close()
+		return false
+	}
+	l.conns[near], l.conns[far] = struct{}{}, struct{}{}
+	return true
 }
 
 // pass copies one direction and waits while the line is silent.
