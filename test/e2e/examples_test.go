@@ -45,29 +45,39 @@ func TestTheNginxExampleRunsToTheEnd(t *testing.T) {
 	}
 }
 
-func TestExamplesThatNeedMoreAreAcceptedAndSayWhatIsMissing(t *testing.T) {
+// TestTheExamplesRunToTheEnd updates each once, and promotes it where it waits for a person.
+func TestTheExamplesRunToTheEnd(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		rollout string
 		files   []string
+		paused  bool
 	}{
-		"the basic canary":         {"rollouts-demo", []string{"getting-started/basic/rollout.yaml", "getting-started/basic/service.yaml"}},
-		"with background analysis": {"rollout-background-analysis", []string{"analysis-templates.yaml", "rollout-background-analysis.yaml"}},
+		"the basic canary":         {"rollouts-demo", []string{"getting-started/basic/rollout.yaml", "getting-started/basic/service.yaml"}, true},
+		"with background analysis": {"rollout-background-analysis", []string{"analysis-templates.yaml", "rollout-background-analysis.yaml"}, true},
 		"with an analysis step": {"rollout-analysis-step", []string{
 			"analysis-templates.yaml", "cluster-analysis-templates.yaml", "rollout-analysis-step.yaml",
-		}},
+		}, false},
+		"blue-green": {"rollout-bluegreen", []string{"rollout-bluegreen.yaml"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			docs := example(t, c.files...)
 			w := newWorld(t)
 			w.apply(docs...)
-			ro := w.until(c.rollout, phase(v1alpha1.RolloutPhaseDegraded), because("InvalidSpec", "trafficRouting", "does not serve it yet"))
-			condition := invalid(ro)
-			if condition == nil || holds(condition.Message, "spec.strategy.canary.trafficRouting", "trafficRouting.nginx") != nil {
-				t.Errorf("the condition InvalidSpec does not say what to do: %+v", condition)
+			first := w.until(c.rollout, healthy).Status.StableRS
+			w.run("set", "image", c.rollout, "rollouts-demo=argoproj/rollouts-demo:yellow")
+			if c.paused {
+				w.until(c.rollout, phase(v1alpha1.RolloutPhasePaused))
+				w.run("promote", c.rollout)
 			}
-			if made := w.replicaSets(""); len(made) > 0 {
-				t.Errorf("%d ReplicaSets were created for a spec that is not served", len(made))
+			done := w.until(c.rollout, healthy)
+			if done.Status.StableRS == first {
+				t.Error("the update was not promoted")
+			}
+			for _, run := range w.runs() {
+				if p := run.Status.Phase; p == v1alpha1.AnalysisPhaseFailed || p == v1alpha1.AnalysisPhaseError {
+					t.Errorf("AnalysisRun %s is %s: %s", run.Name, run.Status.Phase, run.Status.Message)
+				}
 			}
 		})
 	}
