@@ -99,7 +99,10 @@ func (r *Reconciler) observeServices(ctx context.Context, seen *observed) error 
 	tried, triedErr := r.selected(ctx, seen, names[1].name, names[1].path)
 	// Also when one is missing: an abort can still move the traffic by the other.
 	seen.Services = plan.Services{Stable: stable, Canary: tried}
-	return cmp.Or(stableErr, triedErr)
+	if stableErr != nil {
+		return stableErr
+	}
+	return triedErr
 }
 
 // namedService is a Service as the spec names it; its name may be empty.

@@ -46,7 +46,7 @@ func (w walk) sample(changes ...string) string {
 	changes = append([]string{
 		"http://prometheus.monitoring:9090", w.prometheus,
 		"initialDelay: 10s", "initialDelay: 1s",
-		"interval: 10s", "interval: 1s",
+		"interval: 5s", "interval: 1s",
 	}, changes...)
 	for i := 0; i < len(changes); i += 2 {
 		if !strings.Contains(text, changes[i]) {

@@ -74,7 +74,7 @@ func refusedFields() []string {
 		path, _, _ := strings.Cut(message, ": ")
 		out = append(out, strings.ReplaceAll(path, "[0]", "[]"))
 	}
-	note(&v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{Strategy: v1alpha1.RolloutStrategy{BlueGreen: &v1alpha1.BlueGreenStrategy{}}}})
+	each(servedBlueGreen, func(ro *v1alpha1.Rollout) reflect.Value { return reflect.ValueOf(ro.Spec.Strategy.BlueGreen).Elem() }, note)
 	each(served, func(ro *v1alpha1.Rollout) reflect.Value { return reflect.ValueOf(&ro.Spec).Elem() }, note)
 	each(served, func(ro *v1alpha1.Rollout) reflect.Value { return reflect.ValueOf(ro.Spec.Strategy.Canary).Elem() }, note)
 	each(served, func(ro *v1alpha1.Rollout) reflect.Value {
@@ -86,6 +86,13 @@ func refusedFields() []string {
 	}, note)
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// servedBlueGreen is a Rollout of the other strategy that the planner follows.
+func servedBlueGreen() *v1alpha1.Rollout {
+	return &v1alpha1.Rollout{Spec: v1alpha1.RolloutSpec{Strategy: v1alpha1.RolloutStrategy{
+		BlueGreen: &v1alpha1.BlueGreenStrategy{ActiveService: "web"},
+	}}}
 }
 
 // served is a Rollout that the planner follows.

@@ -77,6 +77,24 @@ func (l *lane) play(t *testing.T, p plot, c loss, want string) (*scene, outcome)
 	return s, out
 }
 
+// tries is how often a plot may take too many writes: on a busy machine pods
+// come so late that their counts get a write of their own.
+const tries = 3
+
+// undisturbed plays a plot without a loss.
+func (l *lane) undisturbed(t *testing.T, p plot) (s *scene, out outcome) {
+	t.Helper()
+	for range tries {
+		s, out = l.play(t, p, loss{}, "")
+		t.Logf("%s, undisturbed, ends as\n%sby %d writes:\n%s", p.name, out.end, len(out.writes), strings.Join(out.writes, "\n"))
+		if p.most == 0 || len(out.writes) <= p.most {
+			return s, out
+		}
+	}
+	t.Errorf("%s took %d writes, want at most %d", p.name, len(out.writes), p.most)
+	return s, out
+}
+
 // suffer waits for the loss and kills the controller if that is part of it.
 func (l *lane) suffer(s *scene, c loss, lost <-chan struct{}) {
 	s.Helper()
@@ -144,12 +162,7 @@ func TestLosingAnyWriteChangesNothingInTheEnd(t *testing.T) {
 		lanes[i] = newLane(t, a, fmt.Sprintf("lane-%d", i))
 	}
 	for i, p := range plots {
-		lanes[i].idle, outcomes[i] = lanes[i].play(t, p, loss{}, "")
-		writes := outcomes[i].writes
-		t.Logf("%s, undisturbed, ends as\n%sby %d writes:\n%s", p.name, outcomes[i].end, len(writes), strings.Join(writes, "\n"))
-		if p.most > 0 && len(writes) > p.most {
-			t.Errorf("%s took %d writes, want at most %d", p.name, len(writes), p.most)
-		}
+		lanes[i].idle, outcomes[i] = lanes[i].undisturbed(t, p)
 	}
 	todo := make(chan job, 1000)
 	for _, j := range jobs(outcomes, rng) {

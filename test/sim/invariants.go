@@ -51,9 +51,6 @@ func (c *Cluster) byPods() bool {
 func (c *Cluster) check(a plan.Action) {
 	switch a := a.(type) {
 	case plan.Route:
-		if a.Split.Canary.Weight > 0 && (c.byPods() || c.blueGreen() != nil) {
-			c.brokef("S15 %s: there is nothing to route by", a)
-		}
 		c.checkRoute(a)
 	case plan.Point:
 		c.checkPoint(a)
@@ -79,6 +76,9 @@ func (c *Cluster) checkRoute(a plan.Route) {
 	to := a.Split.Canary.Weight
 	if to < 0 || to > c.maxWeight() || a.Split.Stable.Weight+to != c.maxWeight() {
 		c.brokef("S1 %s: weights must be within 0 and %d and sum to it", a, c.maxWeight())
+	}
+	if to > 0 && (c.byPods() || c.blueGreen() != nil) {
+		c.brokef("S15 %s: there is nothing to route by", a)
 	}
 	from := c.Traffic.CanaryWeight
 	if c.abortHolds() && to > from {
@@ -375,11 +375,7 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 	if st.StableRS == old.StableRS || old.StableRS == "" || st.StableRS == "" {
 		return
 	}
-	routed := c.Services.Stable.Hash == st.StableRS && c.Traffic.CanaryWeight == 0
-	// A promotion whose record was lost is recorded late, when its revision is no longer current.
-	late := st.StableRS != st.CurrentPodHash && c.Revisions[old.StableRS].Replicas == 0
-	whole := c.Revisions[st.StableRS].Available >= c.replicas() || c.canary().ReplicaProgressThreshold != nil || late
-	if !c.byPods() && !routed || c.byPods() && !whole && old.CurrentPodHash == st.CurrentPodHash {
+	if !c.tookOver(st) {
 		c.brokef("S6 %s became stable before its traffic was seen on it", st.StableRS)
 	}
 	if c.memory.skipped || c.memory.fast || old.PromoteFull || c.inWindow() {
@@ -393,6 +389,18 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 			c.brokef("S10 %s became stable without the analysis of step %d", st.StableRS, i)
 		}
 	}
+}
+
+// tookOver reports whether the revision that becomes stable serves: by the stable
+// Service or, where pods alone split the traffic, by pods enough.
+func (c *Cluster) tookOver(st v1alpha1.RolloutStatus) bool {
+	if !c.byPods() {
+		return c.Services.Stable.Hash == st.StableRS && c.Traffic.CanaryWeight == 0
+	}
+	// A promotion whose record was lost is recorded late, when its revision is no longer current.
+	late := st.StableRS != st.CurrentPodHash && c.Revisions[c.Rollout.Status.StableRS].Replicas == 0
+	return late || c.Revisions[st.StableRS].Available >= c.replicas() ||
+		c.canary().ReplicaProgressThreshold != nil || c.Rollout.Status.CurrentPodHash != st.CurrentPodHash
 }
 
 func (c *Cluster) passedKind(kind, hash string) bool {

@@ -154,15 +154,20 @@ func (w world) gates(run Analysis) bool {
 	if !w.rolling() || w.abort.Decided || w.skip || w.retried || !w.ofUpdate(run) || w.promoted() {
 		return false
 	}
+	return !w.changed && w.asksFor(run)
+}
+
+// asksFor reports whether the strategy has the analysis that a run was made for.
+func (w world) asksFor(run Analysis) bool {
 	switch run.Kind {
 	case v1alpha1.RolloutTypeStep:
-		return !w.changed && run.Step == w.step
+		return run.Step == w.step
 	case v1alpha1.RolloutTypeBackground:
-		return !w.changed && w.canary.Analysis != nil
+		return w.canary.Analysis != nil
 	case v1alpha1.RolloutTypePrePromotion:
-		return !w.changed && w.blueGreen != nil && w.blueGreen.PrePromotionAnalysis != nil
+		return w.blueGreen != nil && w.blueGreen.PrePromotionAnalysis != nil
 	case v1alpha1.RolloutTypePostPromotion:
-		return !w.changed && w.blueGreen != nil && w.blueGreen.PostPromotionAnalysis != nil
+		return w.blueGreen != nil && w.blueGreen.PostPromotionAnalysis != nil
 	default:
 		return false
 	}

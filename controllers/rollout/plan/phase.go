@@ -26,16 +26,26 @@ func phase(w world, st v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) {
 		return v1alpha1.RolloutPhaseProgressing, "more replicas need to be updated"
 	case st.AvailableReplicas < st.UpdatedReplicas:
 		return v1alpha1.RolloutPhaseProgressing, "updated replicas are still becoming available"
+	}
+	if pending := pendingMessage(w, st); pending != "" {
+		return v1alpha1.RolloutPhaseProgressing, pending
+	}
+	return v1alpha1.RolloutPhaseHealthy, ""
+}
+
+// pendingMessage is what an update with all its pods still waits for; empty when nothing.
+func pendingMessage(w world, st v1alpha1.RolloutStatus) string {
+	switch {
 	case w.blueGreen != nil && st.BlueGreen.ActiveSelector != w.Current:
-		return v1alpha1.RolloutPhaseProgressing, "active service cutover pending"
+		return "active service cutover pending"
 	case w.blueGreen != nil && st.StableRS != w.Current:
-		return v1alpha1.RolloutPhaseProgressing, "waiting for analysis to complete"
+		return "waiting for analysis to complete"
 	case w.byPods() && st.Replicas > st.UpdatedReplicas:
-		return v1alpha1.RolloutPhaseProgressing, "old replicas are pending termination"
+		return "old replicas are pending termination"
 	case st.StableRS != w.Current:
-		return v1alpha1.RolloutPhaseProgressing, "waiting for all steps to complete"
+		return "waiting for all steps to complete"
 	default:
-		return v1alpha1.RolloutPhaseHealthy, ""
+		return ""
 	}
 }
 

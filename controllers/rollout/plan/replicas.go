@@ -23,11 +23,9 @@ func byWeight(replicas, weight int32, surge bool) pair {
 	case 100:
 		return pair{canary: replicas}
 	}
-	part := int64(replicas) * int64(weight)
-	up, down := int32((part+99)/100), int32(part/100)
 	best := pair{stable: replicas}
 	found := false
-	for _, p := range candidates(replicas, up, down, weight, surge) {
+	for _, p := range candidates(replicas, weight, surge) {
 		if !found || p.offBy(weight)*int64(best.total()) < best.offBy(weight)*int64(p.total()) {
 			best, found = p, true
 		}
@@ -37,7 +35,8 @@ func byWeight(replicas, weight int32, surge bool) pair {
 
 // candidates are the pairs that come near a weight, in the order of preference
 // for equals: the larger canary, since it tests more, and no surge.
-func candidates(replicas, up, down, weight int32, surge bool) []pair {
+func candidates(replicas, weight int32, surge bool) []pair {
+	up, down := share(replicas, weight, 100), fullShare(replicas, weight, 100)
 	alone := replicas == 1 && !surge // then one of the two has to do without a pod
 	var list []pair
 	for total := replicas; total == replicas || surge && total == replicas+1; total++ {

@@ -94,31 +94,31 @@ func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark boo
 	if !w.rolling() || w.abort.Decided || w.skip || w.promoted() {
 		return nil, false
 	}
-	now := metav1.NewTime(w.Now)
 	if w.waitsToSwitch() {
-		began := w.paused(v1alpha1.PauseReasonBlueGreenPause)
-		if began == nil {
-			began = &v1alpha1.PauseCondition{Reason: v1alpha1.PauseReasonBlueGreenPause, StartTime: now}
-		}
-		conditions, mark = append(conditions, *began), true
+		conditions = append(conditions, w.pauseSince(v1alpha1.PauseReasonBlueGreenPause))
 	}
 	if next < int32(len(w.canary.Steps)) && w.canary.Steps[next].Pause != nil {
-		began := w.paused(v1alpha1.PauseReasonCanaryPauseStep)
-		if began == nil || next != w.step || w.retried {
-			began = &v1alpha1.PauseCondition{Reason: v1alpha1.PauseReasonCanaryPauseStep, StartTime: now}
+		pause := w.pauseSince(v1alpha1.PauseReasonCanaryPauseStep)
+		if next != w.step || w.retried { // another pause than the one before
+			pause.StartTime = metav1.NewTime(w.Now)
 		}
-		conditions, mark = append(conditions, *began), true
+		conditions = append(conditions, pause)
 	}
 	if w.inconclusive() {
-		began := w.paused(v1alpha1.PauseReasonInconclusiveAnalysis)
-		if began == nil {
-			began = &v1alpha1.PauseCondition{Reason: v1alpha1.PauseReasonInconclusiveAnalysis, StartTime: now}
-		}
-		conditions, mark = append(conditions, *began), true
+		conditions = append(conditions, w.pauseSince(v1alpha1.PauseReasonInconclusiveAnalysis))
 	}
+	mark = len(conditions) > 0
 	// The mark outlives the pause until what a person resumed for is seen: the
 	// analysis that replaces the inconclusive one, or the preview that is whole again.
 	return conditions, mark || w.resumed() && (w.undecided() || w.approvalPends())
+}
+
+// pauseSince is a pause that began earlier, or begins now.
+func (w world) pauseSince(reason v1alpha1.PauseReason) v1alpha1.PauseCondition {
+	if began := w.paused(reason); began != nil {
+		return *began
+	}
+	return v1alpha1.PauseCondition{Reason: reason, StartTime: metav1.NewTime(w.Now)}
 }
 
 // inconclusive reports whether an analysis ended without a verdict and no person has looked at it yet.
