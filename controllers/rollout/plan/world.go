@@ -258,10 +258,15 @@ func (w world) firstStable() bool {
 	return w.initial() && w.currentExists() && (w.current().Available > 0 || w.replicas == 0)
 }
 
-// settled reports whether the current revision is stable, whole and alone.
+// settled reports whether the current revision is stable, whole and alone. With
+// blue-green it is alone when no Service selects another.
 func (w world) settled(stable string) bool {
 	c := w.count
-	return stable == w.Current && c.Updated == w.replicas && c.Available == w.replicas && c.Replicas == w.replicas
+	alone := c.Replicas == w.replicas
+	if w.blueGreen != nil {
+		alone = w.switched() && (w.canary.CanaryService == "" || w.Services.Canary.Hash == w.Current)
+	}
+	return stable == w.Current && c.Updated == w.replicas && c.Available == w.replicas && alone
 }
 
 // valueOr is what a pointer points to, or a default.
