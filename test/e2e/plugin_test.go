@@ -9,6 +9,7 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/kubectl-plugin/view"
 	"github.com/headway-rollouts/headway/test/e2e/manifest"
+	"github.com/headway-rollouts/headway/test/kube"
 )
 
 // ends checks the exit code of a command line and what it says, on both streams.
@@ -130,6 +131,10 @@ func TestTheCommandLineTellsWhyPodsAreMissing(t *testing.T) {
 	w.until("web", healthy)
 	w.release("web", "badpull")
 	w.until("web", phase(v1alpha1.RolloutPhaseProgressing), because("WaitingForPods", "0 of 1 pods of revision 2"))
+	kube.Eventually(w, within, func() error { // the kubelet needs a moment to try
+		_, out, _ := w.plugin("why", "web")
+		return holds(out, "ImagePullBackOff")
+	})
 	w.ends(0, "why web", "web is Progressing", "0 of 1 pods of revision 2 are available", "ImagePullBackOff", "to go on")
 	w.ends(0, "get rollout web", "Progressing", "ImagePullBackOff", "# revision:2")
 	w.ends(4, "status web --timeout 5s", "Progressing", "exceeded timeout")

@@ -142,7 +142,7 @@ func TestKilledAtARandomMomentItEndsTheSame(t *testing.T) {
 	}
 	// What it shows hangs on where the kills struck.
 	t.Logf("%d of %d kills struck an update under way, at %d different moments", struck, kills(), len(moments))
-	if least := kills() / 2; struck < least || len(moments) < kills()/4 {
+	if struck < kills()/2 || len(moments) < 5 {
 		t.Errorf("%d kills struck at %d moments: too few to show anything", struck, len(moments))
 	}
 }
@@ -197,7 +197,6 @@ func TestKilledWhileAbortingItEndsTheSame(t *testing.T) {
 	t.Parallel()
 	a, rng := newAPI(t), newRand(t)
 	v := newVictim(t, a.under("aborting"))
-	abort := plots[1]
 	const runs = 7
 	scenes := make([]*scene, runs)
 	for i := range scenes {

@@ -19,10 +19,12 @@ type plot struct {
 	most int
 }
 
-// plots are an update to its end, an update that a person takes back, and one
-// that analyses gate.
-var plots = []plot{
-	{
+// plots are an update to its end, one that a person takes back, and one that
+// analyses gate.
+var plots = []plot{update, abort, analysis}
+
+var (
+	update = plot{
 		name: "update",
 		objects: func(_ *testing.T, instance string) string {
 			c := canary(instance)
@@ -32,8 +34,8 @@ var plots = []plot{
 		before: func(*scene) {},
 		act:    func(s *scene) { s.release("v2") },
 		most:   24,
-	},
-	{
+	}
+	abort = plot{
 		name: "abort",
 		objects: func(_ *testing.T, instance string) string {
 			c := canary(instance)
@@ -46,8 +48,8 @@ var plots = []plot{
 			s.eventually(isPhase(v1alpha1.RolloutPhasePaused))
 		},
 		act: (*scene).abort,
-	},
-	{
+	}
+	analysis = plot{
 		name: "analysis",
 		objects: func(t *testing.T, instance string) string {
 			good := newPrometheus(t, "0.99").URL
@@ -58,8 +60,8 @@ var plots = []plot{
 		},
 		before: func(*scene) {},
 		act:    func(s *scene) { s.release("v2") },
-	},
-}
+	}
+)
 
 // measures is an AnalysisTemplate whose metric asks a Prometheus that often.
 func measures(name, instance, address, often string) string {

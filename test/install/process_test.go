@@ -28,6 +28,9 @@ import (
 
 // binary is the controller, built once into a folder that TestMain removes.
 var binary = sync.OnceValues(func() (string, error) {
+	if err := kube.SeeSources(); err != nil {
+		return "", err
+	}
 	dir, err := scratch.Dir("install")
 	if err != nil {
 		return "", err

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/headway-rollouts/headway/test/kube"
+	"github.com/headway-rollouts/headway/test/kube/scratch"
 )
 
 // built is the folder of the binary; Clean removes it.
@@ -15,7 +16,10 @@ var built string
 
 // binary is the path of the controller, built by the first caller.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "headway-under-test-")
+	if err := kube.SeeSources(); err != nil {
+		return "", err
+	}
+	dir, err := scratch.Dir("under-test")
 	if err != nil {
 		return "", fmt.Errorf("making a folder for the controller: %w", err)
 	}
