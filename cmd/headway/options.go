@@ -58,6 +58,12 @@ func defaultOptions() *options {
 // bind declares the flags. Their names and defaults are those of the incumbent controller, except
 // --qps and --burst: the API server has priority and fairness, so there is no client limit unless asked for.
 func (o *options) bind(fs *pflag.FlagSet) {
+	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "metricsport" { // how earlier versions of the served API spell it
+			name = "metricsPort"
+		}
+		return pflag.NormalizedName(name)
+	})
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "path of a kubeconfig; default: $KUBECONFIG, ~/.kube/config, or the pod's service account")
 	clientcmd.BindOverrideFlags(&o.overrides, fs, clientcmd.RecommendedConfigOverrideFlags(""))
 	fs.BoolVar(&o.namespaced, "namespaced", o.namespaced, "serve one namespace: that of --namespace, the kubeconfig or the pod")
