@@ -117,11 +117,13 @@ func servicesOf(ro *v1alpha1.Rollout) [2]namedService {
 	path := field.NewPath("spec", "strategy")
 	switch strategy := ro.Spec.Strategy; {
 	case strategy.Canary != nil:
+		stable, canary := ro.CanaryServices()
 		path = path.Child("canary")
-		return [2]namedService{
-			{strategy.Canary.StableService, path.Child("stableService")},
-			{strategy.Canary.CanaryService, path.Child("canaryService")},
+		if strategy.Canary.PingPong != nil {
+			path = path.Child("pingPong")
+			return [2]namedService{{stable, path}, {canary, path}}
 		}
+		return [2]namedService{{stable, path.Child("stableService")}, {canary, path.Child("canaryService")}}
 	case strategy.BlueGreen != nil:
 		path = path.Child("blueGreen")
 		return [2]namedService{

@@ -116,6 +116,13 @@ func (c *Cluster) Act(a plan.Action) {
 	}
 }
 
+// swap changes the roles of the two Services of a ping-pong canary: what each of
+// them selects and gets stays.
+func (c *Cluster) swap() {
+	c.Services.Stable, c.Services.Canary = c.Services.Canary, c.Services.Stable
+	c.Traffic.CanaryWeight = c.maxWeight() - c.Traffic.CanaryWeight
+}
+
 func (c *Cluster) scale(a plan.Scale) {
 	c.running[a.Revision] = min(c.running[a.Revision], a.To)
 	c.revise(a.Revision, func(r *plan.Revision) {
@@ -161,8 +168,12 @@ func (c *Cluster) Store(p plan.Plan) {
 	for _, e := range p.Events {
 		c.logf("event %s  %s", e.Reason, e.Message)
 	}
+	was := c.Rollout.Status.Canary.StablePingPong
 	c.Rollout.Status = *p.Status.DeepCopy()
 	c.Writes["Status"]++
+	if is := c.Rollout.Status.Canary.StablePingPong; was != "" && is != "" && was != is {
+		c.swap()
+	}
 }
 
 // Settle makes every pod that is asked for exist and be available.

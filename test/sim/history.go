@@ -81,8 +81,8 @@ func randomCanary(rng *rand.Rand) *v1alpha1.CanaryStrategy {
 	canary.Steps = RandomSteps(rng, total)
 	if canary.TrafficRouting == nil {
 		canary.Steps = slices.DeleteFunc(canary.Steps, func(s v1alpha1.CanaryStep) bool { return s.SetCanaryScale != nil }) // it needs routes
-	} else if rng.IntN(4) == 0 {
-		canary.MinPodsPerReplicaSet = ptr.To(int32(1 + rng.IntN(3)))
+	} else {
+		routedOptions(rng, canary)
 	}
 	switch rng.IntN(8) {
 	case 0:
@@ -96,13 +96,24 @@ func randomCanary(rng *rand.Rand) *v1alpha1.CanaryStrategy {
 	if rng.IntN(3) == 0 {
 		canary.Analysis = &v1alpha1.RolloutAnalysisBackground{StartingStep: ptr.To(int32(rng.IntN(3)))}
 	}
-	if rng.IntN(2) == 0 {
+	if rng.IntN(2) == 0 && !canary.DynamicStableScale {
 		canary.ScaleDownDelaySeconds = ptr.To(int32(rng.IntN(60)))
 	}
 	if rng.IntN(2) == 0 {
 		canary.AbortScaleDownDelaySeconds = ptr.To(int32(rng.IntN(60)))
 	}
 	return canary
+}
+
+// routedOptions are the options of a canary whose traffic routes split.
+func routedOptions(rng *rand.Rand, canary *v1alpha1.CanaryStrategy) {
+	if rng.IntN(4) == 0 {
+		canary.MinPodsPerReplicaSet = ptr.To(int32(1 + rng.IntN(3)))
+	}
+	canary.DynamicStableScale = rng.IntN(3) == 0
+	if rng.IntN(5) == 0 {
+		canary.PingPong = &v1alpha1.PingPongSpec{PingService: "ping", PongService: "pong"}
+	}
 }
 
 // withoutRoutes makes pods alone split the traffic, with Services or without.
@@ -327,8 +338,11 @@ func (h *History) rest() {
 // served reports whether every Service that the Rollout names selects the revision.
 func (h *History) served(hash string) bool {
 	front, behind := h.canary().StableService, h.canary().CanaryService
-	if b := h.blueGreen(); b != nil {
+	switch b := h.blueGreen(); {
+	case b != nil:
 		front, behind = b.ActiveService, b.PreviewService
+	case h.canary().PingPong != nil:
+		behind = "" // it keeps what it had
 	}
 	return (front == "" || h.Services.Stable.Hash == hash) && (behind == "" || h.Services.Canary.Hash == hash)
 }

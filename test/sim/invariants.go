@@ -257,7 +257,7 @@ func (c *Cluster) checkShrink(a plan.Scale) {
 		c.brokef("S6 %s: it gets %d and needs %d pods", a, weight, need)
 	case weight > 0 && a.To == 0 && c.replicas() > 0:
 		c.brokef("S2 %s: it gets %d", a, weight)
-	case a.Revision == c.Rollout.Status.StableRS && a.To < c.replicas():
+	case a.Revision == c.Rollout.Status.StableRS && a.To < c.replicas() && !c.canary().DynamicStableScale:
 		c.brokef("S6 %s: the stable revision is kept whole", a)
 	case a.To == 0 && c.replicas() > 0 && c.Services.Stable.Hash == a.Revision:
 		c.brokef("S7 %s: the stable Service selects it", a)
@@ -294,7 +294,8 @@ func (c *Cluster) checkStatus(st v1alpha1.RolloutStatus) {
 	old := c.Rollout.Status
 	same := old.CurrentPodHash == st.CurrentPodHash && old.CurrentStepHash == st.CurrentStepHash && old.CurrentPodHash != ""
 	if !same {
-		c.memory.skipped, c.memory.agreed = false, false
+		// It counts how old the revision was when the update began, should somebody delete its ReplicaSet.
+		c.memory.skipped, c.memory.agreed = c.inWindow(), false
 		c.memory.points = [2]int{}
 		return
 	}
@@ -394,6 +395,9 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 // tookOver reports whether the revision that becomes stable serves: by the stable
 // Service or, where pods alone split the traffic, by pods enough.
 func (c *Cluster) tookOver(st v1alpha1.RolloutStatus) bool {
+	if c.canary().PingPong != nil {
+		return c.serves(st.StableRS, c.Services, c.Traffic.CanaryWeight) == c.maxWeight()
+	}
 	if !c.byPods() {
 		return c.Services.Stable.Hash == st.StableRS && c.Traffic.CanaryWeight == 0
 	}

@@ -99,6 +99,22 @@ func (c *CanaryStrategy) MaxTrafficWeight() int32 {
 	return valueOr(c.TrafficRouting.MaxTrafficWeight, DefaultMaxTrafficWeight)
 }
 
+// CanaryServices are the names of the Services of a canary by the role they
+// have now: two that swap roles are told by the status, ping first. Empty where
+// the spec names none.
+func (ro *Rollout) CanaryServices() (stable, canary string) {
+	switch c := ro.Spec.Strategy.Canary; {
+	case c == nil:
+		return "", ""
+	case c.PingPong == nil:
+		return c.StableService, c.CanaryService
+	case ro.Status.Canary.StablePingPong == PPPong:
+		return c.PingPong.PongService, c.PingPong.PingService
+	default:
+		return c.PingPong.PingService, c.PingPong.PongService
+	}
+}
+
 // FirstStep is the index of the step from which a background analysis runs. Default 0.
 func (a *RolloutAnalysisBackground) FirstStep() int32 { return valueOr(a.StartingStep, 0) }
 

@@ -28,9 +28,6 @@ func asCanary(b *v1alpha1.BlueGreenStrategy) v1alpha1.CanaryStrategy {
 // every gate is open. The preview Service shows the current revision, always.
 func wishBlueGreen(w world) target {
 	want := target{stable: w.stable, canary: w.Current, sizes: map[string]int32{}}
-	if w.canary.CanaryService == "" {
-		want.canary = ""
-	}
 	switch {
 	case !w.rolling():
 		want.stable, want.sizes[w.Current] = w.Current, w.replicas

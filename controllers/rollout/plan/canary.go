@@ -16,6 +16,13 @@ type target struct {
 // wish is where the strategy of the Rollout wants it to be.
 func wish(w world) target {
 	want := strategy(w)(w)
+	// A Service that the spec does not name is left alone.
+	if w.canary.StableService == "" {
+		want.stable = ""
+	}
+	if w.canary.CanaryService == "" {
+		want.canary = ""
+	}
 	// An abort needs the pods of the stable revision, whoever paused.
 	want.hold = w.pausedByUser() && !w.abort.Decided || w.byPods() && w.inconclusive()
 	return want
@@ -33,13 +40,14 @@ func strategy(w world) func(world) target {
 }
 
 // wishRouted is the canary with traffic routing: the stable revision is kept
-// whole, so that an abort needs no scaling, and the canary is as large as its weight.
+// whole, so that an abort needs no scaling, unless dynamicStableScale says
+// otherwise, and the canary is as large as its weight.
 func wishRouted(w world) target {
 	switch {
 	case !w.rolling(): // initial, promoted or returned to stable
-		return target{stable: w.Current, canary: w.Current, sizes: map[string]int32{w.Current: w.replicas}}
+		return target{stable: w.Current, canary: w.idleCanary(w.Current), sizes: map[string]int32{w.Current: w.replicas}}
 	case w.abort.Decided:
-		return target{stable: w.stable, canary: w.stable, sizes: map[string]int32{w.stable: w.replicas}}
+		return w.wishAbort()
 	case w.stepsDone():
 		return wishPromotion(w)
 	default:
@@ -51,9 +59,19 @@ func wishRouted(w world) target {
 			weight: weight,
 			stable: w.stable,
 			canary: w.Current,
-			sizes:  map[string]int32{w.stable: w.replicas, w.Current: w.untouched(w.canarySize(w.stepWeight()))},
+			sizes:  map[string]int32{w.stable: w.stableSize(w.stepWeight()), w.Current: w.untouched(w.canarySize(w.stepWeight()))},
 		}
 	}
+}
+
+// wishAbort brings everything home. Where the stable revision had shrunk, the
+// canary shrinks as its traffic leaves, unless the spec says how long it stays.
+func (w world) wishAbort() target {
+	want := target{stable: w.stable, canary: w.stable, sizes: map[string]int32{w.stable: w.replicas}}
+	if now := w.servedWeight(w.Current); w.canary.DynamicStableScale && w.canary.AbortScaleDownDelaySeconds == nil && now > 0 {
+		want.sizes[w.Current] = min(w.current().Replicas, share(w.replicas, now, w.total))
+	}
+	return want
 }
 
 // untouched is the size of the canary while the stable Service selects no
@@ -75,7 +93,13 @@ func wishPromotion(w world) target {
 		weight: w.Traffic.CanaryWeight,
 		stable: w.stable,
 		canary: w.Current,
-		sizes:  map[string]int32{w.stable: w.replicas, w.Current: w.replicas},
+		sizes:  map[string]int32{w.stable: w.stableSize(w.Traffic.CanaryWeight), w.Current: w.replicas},
+	}
+	if w.canary.PingPong != nil {
+		if w.mayPromote() {
+			want.weight = w.total // the two Services then change their names, and nothing is pointed
+		}
+		return want
 	}
 	switch {
 	case w.Services.Stable.Hash == w.Current: // moved: never move back and forth
@@ -108,12 +132,6 @@ func wishBasic(w world) target {
 		want.canary = w.stable
 	case w.rolling() && w.stepsDone() && w.mayPromote():
 		want.stable = w.Current
-	}
-	if w.canary.StableService == "" {
-		want.stable = ""
-	}
-	if w.canary.CanaryService == "" {
-		want.canary = ""
 	}
 	return want
 }

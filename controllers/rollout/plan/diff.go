@@ -100,6 +100,8 @@ func whyRoute(w world, safe target) string {
 		return "the routes differ from what the spec asks"
 	case w.abort.Decided:
 		return "aborted"
+	case w.rolling() && w.stepsDone() && w.canary.PingPong != nil:
+		return "all steps are done"
 	case !w.rolling() && w.step > 0 || w.stepsDone():
 		return "the stable service serves the current revision"
 	case w.Services.Canary.Hash == "":
@@ -195,8 +197,10 @@ func whySize(w world, hash string) string {
 	switch {
 	case hash != w.stable && hash != w.Current:
 		return "it is no longer used"
-	case w.abort.Decided && w.byPods():
+	case w.abort.Decided && (w.byPods() || w.canary.DynamicStableScale):
 		return "aborted"
+	case w.rolling() && hash == w.stable && w.stableSize(w.Traffic.CanaryWeight) < w.replicas:
+		return "dynamicStableScale: it carries the rest of the traffic"
 	case !w.rolling() || hash == w.stable && w.routed():
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)
 	case w.blueGreen != nil && w.previewSize() != w.replicas && !w.switched():

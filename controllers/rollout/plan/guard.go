@@ -32,9 +32,20 @@ func guard(w world, want target) target {
 	}
 	safe.sizes = map[string]int32{}
 	for hash, size := range want.sizes {
-		safe.sizes[hash] = max(size, keepPods(w, hash))
+		safe.sizes[hash] = max(size, keepPods(w, hash, safe.serves(w, hash)))
 	}
 	return safe
+}
+
+// serves is the weight that a revision gets once the moves to the target are made.
+func (t target) serves(w world, hash string) (weight int32) {
+	if t.canary == hash {
+		weight += t.weight
+	}
+	if t.stable == hash {
+		weight += w.total - t.weight
+	}
+	return weight
 }
 
 // safeWeight is the canary weight to ask for now.
@@ -166,12 +177,13 @@ func (w world) ready(has Selected, to string, need int32) bool {
 	return w.capacity(to) >= max(1, need)
 }
 
-// keepPods is how many pods a revision may not go below: what the weight it is
-// seen to get needs. It is never more than the revision has.
-func keepPods(w world, hash string) int32 {
-	need := share(w.replicas, w.servedWeight(hash), w.total)
+// keepPods is how many pods a revision may not go below: what the weight needs
+// that it is seen to get, or is about to get. It is never more than the revision has.
+func keepPods(w world, hash string, soon int32) int32 {
+	weight := max(soon, w.servedWeight(hash))
+	need := share(w.replicas, weight, w.total)
 	if hash == w.Current && hash != w.Services.Stable.Hash && !w.abort.Decided {
-		need = min(need, w.carries(w.servedWeight(hash)))
+		need = min(need, w.carries(weight))
 	}
 	return min(w.Revisions[hash].Replicas, need)
 }
@@ -208,18 +220,30 @@ func (w world) formerStable(r Revision) time.Duration {
 	if r.Hash != w.stable || !w.promoted() || !r.Deadline.IsZero() {
 		return 0
 	}
-	return w.canary.ScaleDownDelay()
+	return w.scaleDownDelay()
 }
 
 func retireDelay(w world, r Revision) (delay time.Duration, forEver bool) {
 	switch {
+	case w.abort.Decided && r.Hash == w.Current && w.canary.DynamicStableScale && w.canary.AbortScaleDownDelaySeconds == nil:
+		return drain, false
 	case w.abort.Decided && r.Hash == w.Current:
 		return w.canary.AbortScaleDownDelay()
 	case r.Available == 0:
 		return 0, false // nothing to drain
 	case w.rolling() || w.initial(): // it was never promoted
-		return min(drain, w.canary.ScaleDownDelay()), false
+		return min(drain, w.scaleDownDelay()), false
 	default:
-		return w.canary.ScaleDownDelay(), false
+		return w.scaleDownDelay(), false
 	}
+}
+
+// scaleDownDelay is how long a revision that was promoted once keeps its pods.
+// With dynamicStableScale its pods went as its traffic did, and the last of
+// them just drain.
+func (w world) scaleDownDelay() time.Duration {
+	if w.canary.DynamicStableScale {
+		return drain
+	}
+	return w.canary.ScaleDownDelay()
 }

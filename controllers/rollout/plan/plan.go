@@ -64,14 +64,7 @@ const invalidRetry = 20 * time.Second
 func invalid(w world) Plan {
 	p := Plan{Status: invalidStatus(w), Wake: invalidRetry}
 	if w.abort.Decided && w.Traffic.Exists {
-		want := wish(w)
-		if w.canary.StableService == "" {
-			want.stable = "" // There is none to point, and the weight must not wait for it.
-		}
-		if w.canary.CanaryService == "" {
-			want.canary = ""
-		}
-		p.Actions = trafficMoves(w, guard(w, want))
+		p.Actions = trafficMoves(w, guard(w, wish(w)))
 	}
 	if was := conditionOf(w.old, v1alpha1.RolloutInvalidSpec); was == nil || was.Message != w.invalidMessage() {
 		p.Events = []Event{{corev1.EventTypeWarning, string(v1alpha1.RolloutInvalidSpec), w.invalidMessage()}}

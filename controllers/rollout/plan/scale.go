@@ -6,8 +6,8 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// This file says how many pods the canary of a routed Rollout should have, and
-// how many of them are enough.
+// This file says how many pods the two revisions of a routed Rollout should
+// have, and how many of those of the canary are enough.
 
 // scaleStep is the last setCanaryScale at or before the current step; -1 when
 // there is none in force. It holds until another one, or until the steps are done.
@@ -40,6 +40,24 @@ func (w world) canarySize(weight int32) int32 {
 	return max(least, w.withMinimum(share(w.replicas, *scale.Weight, w.total)))
 }
 
+// stableSize is how many pods the stable revision should have while the canary
+// is to get a weight. With dynamicStableScale that is what it carries now or is
+// to carry, whichever is more: it grows before traffic returns and shrinks after
+// traffic was seen to leave. One pod stays, since ingress controllers answer with
+// errors for a Service without an endpoint, also at weight 0. 10 replicas at
+// weight 60, seen at 20, are 8, and 4 once 60 is seen.
+func (w world) stableSize(goal int32) int32 {
+	tried := w.Services.Canary.Hash == w.Current || w.Traffic.CanaryWeight == 0
+	switch front := w.Services.Stable.Hash; {
+	case w.canary.DynamicStableScale && front == w.Current: // it has taken over all but in name
+		return min(w.replicas, w.Revisions[w.stable].Replicas)
+	case !w.canary.DynamicStableScale || front != w.stable || !tried:
+		return w.replicas // all of the traffic, or that of an earlier revision, may have to come home
+	}
+	carried := max(w.total-goal, w.servedWeight(w.stable))
+	return max(min(1, w.replicas), w.withMinimum(share(w.replicas, carried, w.total)))
+}
+
 // withMinimum raises a size to minPodsPerReplicaSet, but not above the replicas
 // and not from nothing. A minimum of 2 makes 1 of 10 into 2, and of 1 into 1.
 func (w world) withMinimum(size int32) int32 {
@@ -53,7 +71,7 @@ func (w world) withMinimum(size int32) int32 {
 // for, or those that its traffic keeps there.
 func (w world) scaled() bool {
 	size := w.canarySize(w.stepWeight())
-	return w.replicas == 0 || w.current().Replicas == max(size, keepPods(w, w.Current)) && w.enough(size)
+	return w.replicas == 0 || w.current().Replicas == max(size, keepPods(w, w.Current, 0)) && w.enough(size)
 }
 
 // enough reports whether the current revision can do the work of so many pods.

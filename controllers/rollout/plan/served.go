@@ -53,8 +53,6 @@ func unservedCanary(_ *v1alpha1.Rollout, c *v1alpha1.CanaryStrategy) *field.Erro
 		{c.AntiAffinity != nil, "antiAffinity"},
 		{c.CanaryMetadata != nil, "canaryMetadata"},
 		{c.StableMetadata != nil, "stableMetadata"},
-		{c.DynamicStableScale, "dynamicStableScale"},
-		{c.PingPong != nil, "pingPong"},
 	} {
 		if check.used {
 			return notYet(path.Child(check.name), remove)

@@ -74,6 +74,7 @@ func canaryStatus(w world) v1alpha1.CanaryStatus {
 	st := w.old.Canary
 	st.CurrentStepAnalysisRunStatus = runStatus(w, w.stepRun(), st.CurrentStepAnalysisRunStatus)
 	st.CurrentBackgroundAnalysisRunStatus = runStatus(w, w.backgroundRun(), st.CurrentBackgroundAnalysisRunStatus)
+	st.StablePingPong = stablePingPong(w)
 	switch {
 	case !w.routed() || !w.Traffic.Exists:
 		st.Weights = nil
@@ -81,6 +82,22 @@ func canaryStatus(w world) v1alpha1.CanaryStatus {
 		st.Weights = weights(w)
 	}
 	return st
+}
+
+// stablePingPong is which of two Services that swap roles is the stable one:
+// ping at first, the other one after each promotion.
+func stablePingPong(w world) v1alpha1.PingPongType {
+	now := w.old.Canary.StablePingPong
+	switch {
+	case w.canary.PingPong == nil:
+		return ""
+	case w.promoted() && now == v1alpha1.PPPing:
+		return v1alpha1.PPPong
+	case w.promoted() || now == "" && nextStable(w) != "":
+		return v1alpha1.PPPing
+	default:
+		return now
+	}
 }
 
 // runStatus is what to say of an AnalysisRun. After an abort the one that is
@@ -108,11 +125,15 @@ func weights(w world) *v1alpha1.TrafficWeights {
 	if w.Services.Stable.Hash != "" {
 		stable = w.Services.Stable.Hash
 	}
-	return &v1alpha1.TrafficWeights{
+	both := &v1alpha1.TrafficWeights{
 		Canary:   v1alpha1.WeightDestination{Weight: w.Traffic.CanaryWeight, ServiceName: w.canary.CanaryService, PodTemplateHash: canary},
 		Stable:   v1alpha1.WeightDestination{Weight: w.total - w.Traffic.CanaryWeight, ServiceName: w.canary.StableService, PodTemplateHash: stable},
 		Verified: w.Traffic.Verified,
 	}
+	if w.canary.PingPong != nil && w.promoted() {
+		both.Canary, both.Stable = both.Stable, both.Canary // it is recorded together with who is who
+	}
+	return both
 }
 
 // duration tells when the update began, ended, and waited for a person.
@@ -143,8 +164,10 @@ func completion(w world, st v1alpha1.RolloutStatus) v1alpha1.CompletionStatus {
 		return v1alpha1.CompletionAborted
 	case st.StableRS != w.Current:
 		return ""
-	case w.full && w.rolling() && w.older():
+	case w.skip && w.rolling() && w.older():
 		return v1alpha1.CompletionFastRolledBack
+	case w.rolling() && w.older():
+		return v1alpha1.CompletionRolledBack
 	case w.full:
 		return v1alpha1.CompletionFastPromoted
 	case !w.initial() && !w.rolling() && w.changed && w.old.CurrentPodHash != w.Current:

@@ -251,6 +251,10 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 			if value == "" {
 				canary.StableService, canary.CanaryService = "", ""
 			}
+		case "dynamic":
+			canary.DynamicStableScale = true
+		case "pingPong":
+			canary.PingPong, canary.StableService, canary.CanaryService = &v1alpha1.PingPongSpec{PingService: "ping", PongService: "pong"}, "", ""
 		case "maxSurge":
 			canary.MaxSurge = ptr.To(intstr.Parse(value))
 		case "maxUnavailable":

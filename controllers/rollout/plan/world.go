@@ -57,6 +57,7 @@ func read(s Snapshot) world {
 	switch strategy := s.Rollout.Spec.Strategy; {
 	case strategy.Canary != nil:
 		w.canary, w.total = *strategy.Canary, strategy.Canary.MaxTrafficWeight()
+		w.canary.StableService, w.canary.CanaryService = s.Rollout.CanaryServices()
 	case strategy.BlueGreen != nil:
 		w.canary, w.blueGreen = asCanary(strategy.BlueGreen), strategy.BlueGreen
 	}
@@ -221,7 +222,23 @@ func (w world) servedWeight(hash string) (weight int32) {
 // selected reports whether a Service selects the revision, with or without
 // weight. What a preview Service selects is not in use.
 func (w world) selected(hash string) bool {
-	return w.Services.Canary.Hash == hash && w.blueGreen == nil || w.Services.Stable.Hash == hash
+	tried := w.blueGreen == nil && !w.idle()
+	return w.Services.Canary.Hash == hash && tried || w.Services.Stable.Hash == hash
+}
+
+// idle reports whether the canary Service of a ping-pong canary has nothing to
+// do: it keeps the revision that was stable before until the next update.
+func (w world) idle() bool {
+	return w.canary.PingPong != nil && !w.rolling() && w.Traffic.CanaryWeight == 0
+}
+
+// idleCanary is what the canary Service selects while nothing is tried: the
+// stable revision, or, of two Services that swap roles, whatever it does.
+func (w world) idleCanary(stable string) string {
+	if w.canary.PingPong != nil {
+		return w.Services.Canary.Hash
+	}
+	return stable
 }
 
 // pausedByUser reports whether the spec asks to stop where it is.
@@ -246,6 +263,9 @@ func (w world) promoted() bool {
 		return false
 	case w.blueGreen != nil:
 		return w.switched() && w.postPromotionPassed()
+	case w.canary.PingPong != nil:
+		whole := w.Services.Canary.Hash == w.Current && w.Traffic.CanaryWeight == w.total && w.routeAgrees()
+		return whole && !w.dead(w.Current, w.total)
 	case w.routed():
 		return w.Services.Stable.Hash == w.Current && w.Traffic.CanaryWeight == 0 && w.routeAgrees()
 	default:
