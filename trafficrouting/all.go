@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -62,11 +63,21 @@ func merge(seen []Observed) Observed {
 	whole := Observed{Exists: len(seen) > 0, InSync: true}
 	for _, one := range seen {
 		whole.Exists = whole.Exists && one.Exists
-		whole.InSync = whole.InSync && one.InSync && one.CanaryWeight == seen[0].CanaryWeight
+		whole.InSync = whole.InSync && one.InSync && one.CanaryWeight == seen[0].CanaryWeight &&
+			slices.Equal(one.Additional, seen[0].Additional)
 		whole.CanaryWeight = max(whole.CanaryWeight, one.CanaryWeight)
+		whole.Additional = longer(whole.Additional, one.Additional)
 		whole.Verified = both(whole.Verified, one.Verified)
 	}
 	return whole
+}
+
+// longer is the side with more backends: routers that disagree are not in sync.
+func longer(a, b []Backend) []Backend {
+	if len(b) > len(a) {
+		return b
+	}
+	return a
 }
 
 // both is nil while neither can tell, and otherwise false unless all that can tell say true.

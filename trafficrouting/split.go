@@ -19,6 +19,9 @@ type Split struct {
 	MaxWeight int32
 	Stable    Backend
 	Canary    Backend
+	// Additional are the sides of an Experiment that runs as a step, by their Services' names. Only
+	// some routers have them; validation refuses them for the others.
+	Additional []Backend
 }
 
 // Backend is one side of a Split.
@@ -34,7 +37,11 @@ type Backend struct {
 
 // String renders the split for logs, events and transcripts.
 func (s Split) String() string {
-	return fmt.Sprintf("stable=%d canary=%d", s.Stable.Weight, s.Canary.Weight)
+	text := fmt.Sprintf("stable=%d canary=%d", s.Stable.Weight, s.Canary.Weight)
+	for _, side := range s.Additional {
+		text += fmt.Sprintf(" %s=%d", side.Service, side.Weight)
+	}
+	return text
 }
 
 // Observed is the routing that the router's objects ask for now.
@@ -44,6 +51,8 @@ type Observed struct {
 	// CanaryWeight is the share of MaxWeight that goes to the canary Service. Where several
 	// objects carry the weight and disagree, it is the largest: the planner must assume the worst.
 	CanaryWeight int32
+	// Additional are the sides beside stable and canary, by their Services' names.
+	Additional []Backend
 	// InSync reports that every managed object carries CanaryWeight and whatever else the spec
 	// asks of it at that weight, so that applying a Split of that weight would write nothing.
 	InSync bool

@@ -104,15 +104,21 @@ func (c *Cluster) Act(a plan.Action) {
 	case plan.Point:
 		c.point(a)
 	case plan.Route:
-		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight}
+		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight, Additional: a.Split.Additional}
 	case plan.StartAnalysis:
-		c.start(a)
+		c.start(a.Name, a.Kind, a.Step)
+	case plan.StartExperiment:
+		c.start(a.Name, plan.KindExperiment, a.Step)
+	case plan.StopExperiment:
+		c.run(a.Name, func(r *plan.Analysis) { r.Stopping = true })
 	case plan.StopAnalysis:
 		c.run(a.Name, func(r *plan.Analysis) { r.Stopping = true })
 	case plan.DeleteRevision:
 		delete(c.Revisions, a.Revision)
 	case plan.DeleteAnalysis:
-		c.Analyses = slices.DeleteFunc(c.Analyses, func(r plan.Analysis) bool { return r.Name == a.Name })
+		c.forget(a.Name)
+	case plan.DeleteExperiment:
+		c.forget(a.Name)
 	}
 }
 
@@ -155,11 +161,23 @@ func (c *Cluster) point(a plan.Point) {
 	c.Services.Canary = now
 }
 
-func (c *Cluster) start(a plan.StartAnalysis) {
-	c.Analyses = append(c.Analyses, plan.Analysis{
-		Name: a.Name, Kind: a.Kind, Step: a.Step, Hash: c.Template, StepHash: c.Steps, Created: c.Now,
+// start creates an AnalysisRun, or an Experiment whose templates have Services of their names.
+func (c *Cluster) start(name, kind string, step int32) {
+	run := plan.Analysis{
+		Name: name, Kind: kind, Step: step, Hash: c.Template, StepHash: c.Steps, Created: c.Now,
 		Revision: c.Revisions[c.Template].Number, Phase: v1alpha1.AnalysisPhaseRunning,
-	})
+	}
+	if kind == plan.KindExperiment {
+		run.Phase, run.Sides = v1alpha1.AnalysisPhasePending, map[string]plan.Side{}
+		for _, t := range c.canary().Steps[step].Experiment.Templates {
+			run.Sides[t.Name] = plan.Side{Service: name + "-" + t.Name, Hash: "x" + t.Name}
+		}
+	}
+	c.Analyses = append(c.Analyses, run)
+}
+
+func (c *Cluster) forget(name string) {
+	c.Analyses = slices.DeleteFunc(c.Analyses, func(r plan.Analysis) bool { return r.Name == name })
 }
 
 // Store replaces the status, as the status patch does.
@@ -183,8 +201,11 @@ func (c *Cluster) Settle() {
 		c.revise(hash, func(r *plan.Revision) { r.Pods, r.Ready, r.Available = r.Replicas, r.Replicas, r.Replicas })
 	}
 	for _, run := range slices.Clone(c.Analyses) {
-		if run.Stopping && !run.Phase.Completed() {
+		switch {
+		case run.Stopping && !run.Phase.Completed():
 			c.run(run.Name, func(r *plan.Analysis) { r.Phase = v1alpha1.AnalysisPhaseSuccessful })
+		case run.Phase == v1alpha1.AnalysisPhasePending:
+			c.run(run.Name, func(r *plan.Analysis) { r.Phase = v1alpha1.AnalysisPhaseRunning })
 		}
 	}
 }

@@ -132,7 +132,9 @@ func withoutRoutes(rng *rand.Rand, canary *v1alpha1.CanaryStrategy) {
 func RandomSteps(rng *rand.Rand, total int32) []v1alpha1.CanaryStep {
 	steps := make([]v1alpha1.CanaryStep, rng.IntN(7))
 	for i := range steps {
-		switch rng.IntN(6) {
+		switch rng.IntN(7) {
+		case 6:
+			steps[i].Experiment = RandomExperiment(rng)
 		case 5:
 			steps[i].SetCanaryScale = RandomScale(rng)
 		case 0:
@@ -146,6 +148,17 @@ func RandomSteps(rng *rand.Rand, total int32) []v1alpha1.CanaryStep {
 		}
 	}
 	return steps
+}
+
+// RandomExperiment is an experiment step of two templates, with traffic or without.
+func RandomExperiment(rng *rand.Rand) *v1alpha1.RolloutExperimentStep {
+	e := &v1alpha1.RolloutExperimentStep{Templates: []v1alpha1.RolloutExperimentTemplate{
+		{Name: "baseline", SpecRef: v1alpha1.StableSpecRef}, {Name: "canary", SpecRef: v1alpha1.CanarySpecRef},
+	}}
+	if rng.IntN(2) == 0 {
+		e.Templates[0].Weight, e.Templates[1].Weight = ptr.To(int32(rng.IntN(30))), ptr.To(int32(rng.IntN(30)))
+	}
+	return e
 }
 
 // RandomScale is one of the forms of setCanaryScale.

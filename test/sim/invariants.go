@@ -3,11 +3,13 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+	"github.com/headway-rollouts/headway/trafficrouting"
 )
 
 // memory is what the observer of invariants must remember.
@@ -57,7 +59,9 @@ func (c *Cluster) check(a plan.Action) {
 	case plan.Scale:
 		c.checkScale(a)
 	case plan.StartAnalysis:
-		c.checkStart(a)
+		c.checkStart(a, plan.Analysis{Name: a.Name, Kind: a.Kind, Step: a.Step})
+	case plan.StartExperiment:
+		c.checkStart(a, plan.Analysis{Name: a.Name, Kind: plan.KindExperiment, Step: a.Step})
 	case plan.DeleteRevision:
 		r := c.Revisions[a.Revision]
 		if r.Pods > 0 || c.serves(a.Revision, c.Services, c.Traffic.CanaryWeight) > 0 || a.Revision == c.Rollout.Status.StableRS || a.Revision == c.Template {
@@ -67,14 +71,20 @@ func (c *Cluster) check(a plan.Action) {
 		if _, exists := c.Revisions[a.Hash]; exists {
 			c.brokef("S14 %s: it exists", a)
 		}
-	case plan.Delay, plan.Keep, plan.Number, plan.Renumber, plan.Sync, plan.StopAnalysis, plan.DeleteAnalysis:
+	case plan.Delay, plan.Keep, plan.Number, plan.Renumber, plan.Sync, plan.StopAnalysis, plan.DeleteAnalysis, plan.StopExperiment, plan.DeleteExperiment:
 		// they move neither pods nor traffic
 	}
 }
 
 func (c *Cluster) checkRoute(a plan.Route) {
-	to := a.Split.Canary.Weight
-	if to < 0 || to > c.maxWeight() || a.Split.Stable.Weight+to != c.maxWeight() {
+	to, all := a.Split.Canary.Weight, a.Split.Stable.Weight+a.Split.Canary.Weight
+	for _, side := range a.Split.Additional {
+		all += side.Weight
+		if !c.experimenting(side) {
+			c.brokef("S2 %s: no experiment that runs has %s", a, side.Service)
+		}
+	}
+	if to < 0 || to > c.maxWeight() || a.Split.Stable.Weight < 0 || all != c.maxWeight() {
 		c.brokef("S1 %s: weights must be within 0 and %d and sum to it", a, c.maxWeight())
 	}
 	if to > 0 && (c.byPods() || c.blueGreen() != nil) {
@@ -88,6 +98,14 @@ func (c *Cluster) checkRoute(a plan.Route) {
 		c.checkForward(a)
 	}
 	c.checkShift(fmt.Sprint(a), c.Services, to)
+}
+
+// experimenting reports whether a side belongs to an Experiment that runs.
+func (c *Cluster) experimenting(side trafficrouting.Backend) bool {
+	return slices.ContainsFunc(c.Analyses, func(run plan.Analysis) bool {
+		_, named := run.Sides[strings.TrimPrefix(side.Service, run.Name+"-")]
+		return named && run.Phase == v1alpha1.AnalysisPhaseRunning
+	})
 }
 
 // checkForward checks law 6: traffic goes forward only when the side it leaves
@@ -279,12 +297,12 @@ func (c *Cluster) stableExists() bool {
 	return exists
 }
 
-func (c *Cluster) checkStart(a plan.StartAnalysis) {
+func (c *Cluster) checkStart(a plan.Action, start plan.Analysis) {
 	for _, run := range c.Analyses {
-		if run.Name == a.Name {
+		if run.Name == start.Name && (run.Kind == plan.KindExperiment) == (start.Kind == plan.KindExperiment) {
 			c.brokef("S14 %s: the name is taken", a)
 		}
-		if run.Kind == a.Kind && run.Step == a.Step && run.Hash == c.Template && run.StepHash == c.Steps && run.Revision == c.Revisions[c.Template].Number && !run.Phase.Completed() && !run.Stopping {
+		if run.Kind == start.Kind && run.Step == start.Step && run.Hash == c.Template && run.StepHash == c.Steps && run.Revision == c.Revisions[c.Template].Number && !run.Phase.Completed() && !run.Stopping {
 			c.brokef("S14 %s: %s is still running", a, run.Name)
 		}
 	}
@@ -346,7 +364,7 @@ func (c *Cluster) checkVerdicts() {
 	old := c.Rollout.Status
 	for _, run := range c.Analyses {
 		failed := run.Phase == v1alpha1.AnalysisPhaseFailed || run.Phase == v1alpha1.AnalysisPhaseError
-		past := run.Kind == v1alpha1.RolloutTypeStep && run.Step != ptr.Deref(old.CurrentStepIndex, 0) // a person promoted past it
+		past := (run.Kind == v1alpha1.RolloutTypeStep || run.Kind == plan.KindExperiment) && run.Step != ptr.Deref(old.CurrentStepIndex, 0) // a person promoted past it
 		if failed && !past && recorded(old, run) {
 			c.brokef("S11 %s is %s and the update goes on", run.Name, run.Phase)
 		}
@@ -355,6 +373,9 @@ func (c *Cluster) checkVerdicts() {
 
 // recorded reports whether a status names an AnalysisRun.
 func recorded(st v1alpha1.RolloutStatus, run plan.Analysis) bool {
+	if run.Kind == plan.KindExperiment {
+		return st.Canary.CurrentExperiment == run.Name
+	}
 	return slices.ContainsFunc([]*v1alpha1.RolloutAnalysisRunStatus{
 		st.Canary.CurrentStepAnalysisRunStatus, st.Canary.CurrentBackgroundAnalysisRunStatus,
 		st.BlueGreen.PrePromotionAnalysisRunStatus, st.BlueGreen.PostPromotionAnalysisRunStatus,
@@ -386,7 +407,7 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 		c.brokef("S10 %s became stable without the analysis after the switch", st.StableRS)
 	}
 	for i, step := range c.canary().Steps {
-		if step.Analysis != nil && !c.passed(st.StableRS, int32(i)) {
+		if (step.Analysis != nil || step.Experiment != nil) && !c.passed(st.StableRS, int32(i)) {
 			c.brokef("S10 %s became stable without the analysis of step %d", st.StableRS, i)
 		}
 	}
@@ -415,6 +436,6 @@ func (c *Cluster) passedKind(kind, hash string) bool {
 
 func (c *Cluster) passed(hash string, step int32) bool {
 	return slices.ContainsFunc(c.Analyses, func(run plan.Analysis) bool {
-		return run.Step == step && run.Hash == hash && run.StepHash == c.Steps && run.Kind == v1alpha1.RolloutTypeStep && run.Phase == v1alpha1.AnalysisPhaseSuccessful && !run.Stopping
+		return run.Step == step && run.Hash == hash && run.StepHash == c.Steps && (run.Kind == v1alpha1.RolloutTypeStep || run.Kind == plan.KindExperiment) && run.Phase == v1alpha1.AnalysisPhaseSuccessful && !run.Stopping
 	})
 }

@@ -1,6 +1,7 @@
 package nginx
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -95,7 +96,7 @@ func TestAStrayThatAFinalizerHoldsHasNoTrafficAndIsLeftInPeace(t *testing.T) {
 		t.Errorf("weight %s, want 0", got)
 	}
 	seen, err := New(w.Client).Observe(t.Context(), trafficrouting.Ref{Rollout: ro})
-	if err != nil || seen != (trafficrouting.Observed{Exists: true, CanaryWeight: 20, InSync: true}) {
+	if err != nil || !reflect.DeepEqual(seen, trafficrouting.Observed{Exists: true, CanaryWeight: 20, InSync: true}) {
 		t.Errorf("observed %+v, error %v, want weight 20 in sync", seen, err)
 	}
 }
@@ -177,7 +178,7 @@ func TestARolloutWithoutNGINXHasItsTrafficTakenHomeWhenTheSplitSaysSo(t *testing
 		{0, trafficrouting.Observed{InSync: true}, nil},
 	} {
 		seen, err := router.Observe(t.Context(), ref)
-		if err != nil || seen != c.seen {
+		if err != nil || !reflect.DeepEqual(seen, c.seen) {
 			t.Errorf("observed %+v, error %v, want %+v", seen, err, c.seen)
 		}
 		apply(t, w, ro, c.weight)
@@ -191,7 +192,7 @@ func TestAWrongSpecKeepsItsTrafficUntilItIsToGoHome(t *testing.T) {
 	router, ref := New(w.Client), trafficrouting.Ref{Rollout: ro}
 	for _, weight := range []int32{50, 20, 0, 0} {
 		seen, observeErr := router.Observe(t.Context(), ref)
-		if want := (trafficrouting.Observed{Exists: true, CanaryWeight: 50, InSync: true}); weight > 0 && seen != want {
+		if want := (trafficrouting.Observed{Exists: true, CanaryWeight: 50, InSync: true}); weight > 0 && !reflect.DeepEqual(seen, want) {
 			t.Errorf("observed %+v, want %+v", seen, want)
 		}
 		if _, err := router.Apply(t.Context(), ref, splitOf(weight)); err == nil || observeErr == nil {

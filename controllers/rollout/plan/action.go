@@ -111,6 +111,26 @@ type StopAnalysis struct {
 	Why  string
 }
 
+// StartExperiment creates the Experiment of a step.
+type StartExperiment struct {
+	Name string
+	// Step is the index of the step.
+	Step int32
+	Why  string
+}
+
+// StopExperiment asks an Experiment to end.
+type StopExperiment struct {
+	Name string
+	Why  string
+}
+
+// DeleteExperiment removes an old Experiment from the history.
+type DeleteExperiment struct {
+	Name string
+	Why  string
+}
+
 // DeleteRevision removes an old ReplicaSet from the history.
 type DeleteRevision struct {
 	Revision string
@@ -123,19 +143,22 @@ type DeleteAnalysis struct {
 	Why  string
 }
 
-func (CreateRevision) action() {}
-func (Scale) action()          {}
-func (Delay) action()          {}
-func (Keep) action()           {}
-func (Renumber) action()       {}
-func (Sync) action()           {}
-func (Number) action()         {}
-func (Point) action()          {}
-func (Route) action()          {}
-func (StartAnalysis) action()  {}
-func (StopAnalysis) action()   {}
-func (DeleteRevision) action() {}
-func (DeleteAnalysis) action() {}
+func (CreateRevision) action()   {}
+func (Scale) action()            {}
+func (Delay) action()            {}
+func (Keep) action()             {}
+func (Renumber) action()         {}
+func (Sync) action()             {}
+func (Number) action()           {}
+func (Point) action()            {}
+func (Route) action()            {}
+func (StartAnalysis) action()    {}
+func (StopAnalysis) action()     {}
+func (StartExperiment) action()  {}
+func (StopExperiment) action()   {}
+func (DeleteRevision) action()   {}
+func (DeleteAnalysis) action()   {}
+func (DeleteExperiment) action() {}
 
 func (a CreateRevision) String() string {
 	return line(fmt.Sprintf("create %s as revision %d with %d pods", a.Hash, a.Number, a.Replicas), a.Why)
@@ -173,6 +196,10 @@ func (a Route) String() string { return line("route "+a.Split.String(), a.Why) }
 
 func (a StartAnalysis) String() string { return line("start analysis "+a.Name, a.Why) }
 func (a StopAnalysis) String() string  { return line("stop analysis "+a.Name, a.Why) }
+
+func (a StartExperiment) String() string  { return line("start experiment "+a.Name, a.Why) }
+func (a StopExperiment) String() string   { return line("stop experiment "+a.Name, a.Why) }
+func (a DeleteExperiment) String() string { return line("delete experiment "+a.Name, a.Why) }
 
 func (a DeleteRevision) String() string { return line("delete "+a.Revision, a.Why) }
 func (a DeleteAnalysis) String() string { return line("delete analysis "+a.Name, a.Why) }

@@ -11,12 +11,24 @@ func failed(phase v1alpha1.AnalysisPhase) bool {
 	return phase == v1alpha1.AnalysisPhaseFailed || phase == v1alpha1.AnalysisPhaseError
 }
 
-// stepRun is the AnalysisRun of the current step; nil when there is none yet.
+// stepRun is the AnalysisRun or Experiment of the current step; nil when there is none yet.
 func (w world) stepRun() *Analysis {
+	switch step := w.currentStep(); {
+	case step.Analysis != nil:
+		return w.latest(v1alpha1.RolloutTypeStep, w.step)
+	case step.Experiment != nil:
+		return w.latest(KindExperiment, w.step)
+	default:
+		return nil
+	}
+}
+
+// stepAnalysis is the AnalysisRun of the current step; nil when there is none.
+func (w world) stepAnalysis() *Analysis {
 	if w.currentStep().Analysis == nil {
 		return nil
 	}
-	return w.latest(v1alpha1.RolloutTypeStep, w.step)
+	return w.stepRun()
 }
 
 // backgroundRun is the AnalysisRun beside the steps; nil when there is none yet.
@@ -64,7 +76,7 @@ func (w world) ofUpdate(run Analysis) bool {
 func (w world) thisAttempt(run Analysis) bool {
 	at := w.old.AbortedAt
 	switch {
-	case w.recorded(run.Name):
+	case w.recorded(run):
 		return true
 	case w.beforeThisUpdate(run):
 		return false
@@ -89,11 +101,14 @@ func analyses(w world) []Action {
 	var actions []Action
 	for _, run := range w.Analyses {
 		if !run.Phase.Completed() && !run.Stopping && !w.gates(run) {
-			actions = append(actions, StopAnalysis{run.Name, "it no longer gates anything"})
+			actions = append(actions, stop(run))
 		}
 	}
 	if !w.analysing() || w.Rollout.Spec.Paused {
 		return actions
+	}
+	if w.currentStep().Experiment != nil && w.wantsRun(w.stepRun()) {
+		actions = append(actions, StartExperiment{w.runName(KindExperiment), w.step, w.stepName(w.step) + " is an experiment"})
 	}
 	if w.currentStep().Analysis != nil && w.wantsRun(w.stepRun()) {
 		actions = append(actions, StartAnalysis{w.runName(v1alpha1.RolloutTypeStep), v1alpha1.RolloutTypeStep, w.step, w.stepName(w.step) + " is an analysis"})
@@ -161,7 +176,9 @@ func (w world) gates(run Analysis) bool {
 func (w world) asksFor(run Analysis) bool {
 	switch run.Kind {
 	case v1alpha1.RolloutTypeStep:
-		return run.Step == w.step
+		return run.Step == w.step && w.currentStep().Analysis != nil
+	case KindExperiment:
+		return run.Step == w.step && w.currentStep().Experiment != nil
 	case v1alpha1.RolloutTypeBackground:
 		return w.canary.Analysis != nil
 	case v1alpha1.RolloutTypePrePromotion:
@@ -173,22 +190,29 @@ func (w world) asksFor(run Analysis) bool {
 	}
 }
 
-// runName is `<rollout>-<hash>-<revision>[-<step>]`, with `.1`, `.2`, … when the name was used before.
+// runName is `<rollout>-<hash>-<revision>[-<step>]`, with `.1`, `.2`, … when the name was used
+// before; for an Experiment `-1`, `-2`, …
 func (w world) runName(kind string) string {
 	name := fmt.Sprintf("%s-%s-%d", w.Rollout.Name, w.Current, w.current().Number)
 	switch kind {
-	case v1alpha1.RolloutTypeStep:
+	case v1alpha1.RolloutTypeStep, KindExperiment:
 		name = fmt.Sprintf("%s-%d", name, w.step)
 	case v1alpha1.RolloutTypePrePromotion:
 		name += "-pre"
 	case v1alpha1.RolloutTypePostPromotion:
 		name += "-post"
 	}
+	mark, experiment := ".", kind == KindExperiment
+	if experiment {
+		mark = "-"
+	}
 	taken := func(name string) bool {
-		return slices.ContainsFunc(w.Analyses, func(run Analysis) bool { return run.Name == name })
+		return slices.ContainsFunc(w.Analyses, func(run Analysis) bool {
+			return run.Name == name && run.experiment() == experiment
+		})
 	}
 	for i, base := 1, name; taken(name); i++ {
-		name = fmt.Sprintf("%s.%d", base, i)
+		name = fmt.Sprintf("%s%s%d", base, mark, i)
 	}
 	return name
 }

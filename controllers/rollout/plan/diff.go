@@ -44,7 +44,8 @@ func (w world) routesDiffer(weight int32) bool {
 	if !w.routed() {
 		return w.Traffic.Exists && !w.Traffic.InSync || w.Traffic.CanaryWeight > 0
 	}
-	return weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync
+	return weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync ||
+		!slices.Equal(w.Traffic.Additional, w.experimentSides(weight))
 }
 
 // role is what the strategy calls one of its two Services.
@@ -56,10 +57,12 @@ func (w world) role(canary, blueGreen Role) Role {
 }
 
 func split(w world, safe target) trafficrouting.Split {
+	sides := w.experimentSides(safe.weight)
 	return trafficrouting.Split{
-		MaxWeight: w.total,
-		Stable:    trafficrouting.Backend{Service: w.canary.StableService, Hash: safe.stable, Weight: w.total - safe.weight},
-		Canary:    trafficrouting.Backend{Service: w.canary.CanaryService, Hash: safe.canary, Weight: safe.weight},
+		MaxWeight:  w.total,
+		Stable:     trafficrouting.Backend{Service: w.canary.StableService, Hash: safe.stable, Weight: w.total - safe.weight - sum(sides)},
+		Canary:     trafficrouting.Backend{Service: w.canary.CanaryService, Hash: safe.canary, Weight: safe.weight},
+		Additional: sides,
 	}
 }
 
@@ -96,6 +99,8 @@ func whyRoute(w world, safe target) string {
 		return "the strategy has no routes any more"
 	case !w.Traffic.Exists:
 		return "there is no canary route yet"
+	case safe.weight == now && !slices.Equal(w.Traffic.Additional, w.experimentSides(now)):
+		return w.whyExperiment()
 	case safe.weight == now:
 		return "the routes differ from what the spec asks"
 	case w.abort.Decided:
@@ -113,6 +118,13 @@ func whyRoute(w world, safe target) string {
 	default:
 		return w.whyWeight()
 	}
+}
+
+func (w world) whyExperiment() string {
+	if len(w.experimentSides(w.Traffic.CanaryWeight)) > 0 {
+		return "the experiment of " + w.stepName(w.step) + " runs"
+	}
+	return "no experiment runs"
 }
 
 // revise creates the current revision or gives it its number, and numbers the

@@ -76,6 +76,8 @@ func stepText(s v1alpha1.CanaryStep) string {
 		return "pause"
 	case s.Analysis != nil:
 		return "analysis"
+	case s.Experiment != nil:
+		return "experiment"
 	default:
 		return "step"
 	}

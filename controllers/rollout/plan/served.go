@@ -113,8 +113,6 @@ func unservedStep(_ *v1alpha1.Rollout, c *v1alpha1.CanaryStrategy) *field.Error 
 	for i, s := range c.Steps {
 		verb := ""
 		switch {
-		case s.Experiment != nil:
-			verb = "experiment"
 		case s.SetHeaderRoute != nil:
 			verb = "setHeaderRoute"
 		case s.SetMirrorRoute != nil:
@@ -123,7 +121,7 @@ func unservedStep(_ *v1alpha1.Rollout, c *v1alpha1.CanaryStrategy) *field.Error 
 			verb = "plugin"
 		}
 		if verb != "" {
-			return notYet(path.Index(i).Child(verb), fmt.Sprintf("remove step %d; setWeight, setCanaryScale, pause and analysis are served", i))
+			return notYet(path.Index(i).Child(verb), fmt.Sprintf("remove step %d; setWeight, setCanaryScale, pause, analysis and experiment are served", i))
 		}
 	}
 	return nil

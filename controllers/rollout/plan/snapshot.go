@@ -25,7 +25,7 @@ type Snapshot struct {
 	CollisionCount *int32
 	Services       Services
 	Traffic        trafficrouting.Observed
-	// Analyses are the AnalysisRuns of the Rollout, oldest first; verdicts only.
+	// Analyses are the AnalysisRuns and Experiments of the Rollout, oldest first; verdicts only.
 	Analyses []Analysis
 }
 
@@ -61,12 +61,16 @@ type Selected struct {
 	Missing bool
 }
 
-// Analysis is what matters about one AnalysisRun.
+// KindExperiment is the kind of an Analysis that is an Experiment. The others
+// are AnalysisRuns, with the v1alpha1.RolloutType constants as kinds.
+const KindExperiment = "Experiment"
+
+// Analysis is what matters about one AnalysisRun or Experiment.
 type Analysis struct {
 	Name string
-	// Kind is one of the v1alpha1.RolloutType constants.
+	// Kind is KindExperiment or one of the v1alpha1.RolloutType constants.
 	Kind string
-	// Step is the index of the step it gates; only for kind Step.
+	// Step is the index of the step it gates; only for the kinds Step and Experiment.
 	Step int32
 	// StepHash identifies the steps it was made for; empty when another controller made it.
 	StepHash string
@@ -77,4 +81,10 @@ type Analysis struct {
 	Message  string
 	// Stopping reports that it was asked to end.
 	Stopping bool
+	// Sides are the Services and revisions of the templates of an Experiment, by the templates'
+	// names; those without a Service are left out.
+	Sides map[string]Side
 }
+
+// Side is where a template of an Experiment can be sent traffic.
+type Side struct{ Service, Hash string }

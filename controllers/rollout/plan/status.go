@@ -72,9 +72,9 @@ func abortedAt(w world) *metav1.Time {
 
 func canaryStatus(w world) v1alpha1.CanaryStatus {
 	st := w.old.Canary
-	st.CurrentStepAnalysisRunStatus = runStatus(w, w.stepRun(), st.CurrentStepAnalysisRunStatus)
+	st.CurrentStepAnalysisRunStatus = runStatus(w, w.stepAnalysis(), st.CurrentStepAnalysisRunStatus)
 	st.CurrentBackgroundAnalysisRunStatus = runStatus(w, w.backgroundRun(), st.CurrentBackgroundAnalysisRunStatus)
-	st.StablePingPong = stablePingPong(w)
+	st.StablePingPong, st.CurrentExperiment = stablePingPong(w), currentExperiment(w)
 	switch {
 	case !w.routed() || !w.Traffic.Exists:
 		st.Weights = nil
@@ -127,8 +127,11 @@ func weights(w world) *v1alpha1.TrafficWeights {
 	}
 	both := &v1alpha1.TrafficWeights{
 		Canary:   v1alpha1.WeightDestination{Weight: w.Traffic.CanaryWeight, ServiceName: w.canary.CanaryService, PodTemplateHash: canary},
-		Stable:   v1alpha1.WeightDestination{Weight: w.total - w.Traffic.CanaryWeight, ServiceName: w.canary.StableService, PodTemplateHash: stable},
+		Stable:   v1alpha1.WeightDestination{Weight: w.total - w.Traffic.CanaryWeight - sum(w.Traffic.Additional), ServiceName: w.canary.StableService, PodTemplateHash: stable},
 		Verified: w.Traffic.Verified,
+	}
+	for _, side := range w.Traffic.Additional {
+		both.Additional = append(both.Additional, v1alpha1.WeightDestination{Weight: side.Weight, ServiceName: side.Service, PodTemplateHash: side.Hash})
 	}
 	if w.canary.PingPong != nil && w.promoted() {
 		both.Canary, both.Stable = both.Stable, both.Canary // it is recorded together with who is who

@@ -18,9 +18,8 @@ func (w world) stepDone() bool {
 		return w.pauseOver(step.Pause)
 	case step.SetCanaryScale != nil:
 		return w.scaled()
-	case step.Analysis != nil:
-		run := w.stepRun()
-		return run != nil && run.Phase == v1alpha1.AnalysisPhaseSuccessful
+	case step.Analysis != nil, step.Experiment != nil:
+		return succeeded(w.stepRun())
 	default:
 		return false
 	}
@@ -105,7 +104,7 @@ func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark boo
 		conditions = append(conditions, pause)
 	}
 	if w.inconclusive() {
-		conditions = append(conditions, w.pauseSince(v1alpha1.PauseReasonInconclusiveAnalysis))
+		conditions = append(conditions, w.pauseSince(w.undecidedReason()))
 	}
 	mark = len(conditions) > 0
 	// The mark outlives the pause until what a person resumed for is seen: the
@@ -127,6 +126,14 @@ func (w world) inconclusive() bool { return w.undecided() && !w.resumed() }
 // undecided reports whether the newest run of the step or beside the steps ended without a verdict.
 func (w world) undecided() bool {
 	return slices.ContainsFunc(w.gatingRuns(), isInconclusive)
+}
+
+// undecidedReason says whether it is an Experiment or an AnalysisRun that ended without a verdict.
+func (w world) undecidedReason() v1alpha1.PauseReason {
+	if run := w.stepRun(); isInconclusive(run) && run.experiment() {
+		return v1alpha1.PauseReasonInconclusiveExperiment
+	}
+	return v1alpha1.PauseReasonInconclusiveAnalysis
 }
 
 func isInconclusive(run *Analysis) bool {

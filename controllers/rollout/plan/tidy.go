@@ -17,8 +17,10 @@ func tidy(w world) []Action {
 	for _, r := range gone {
 		actions = append(actions, DeleteRevision{r.Hash, fmt.Sprintf("revisionHistoryLimit is %d", w.Rollout.RevisionsKept())})
 	}
-	for _, run := range oldRuns(w, gone) {
-		actions = append(actions, DeleteAnalysis{run.Name, "it is beyond the history limit"})
+	for _, experiments := range []bool{false, true} {
+		for _, run := range oldRuns(w, gone, experiments) {
+			actions = append(actions, forget(run))
+		}
 	}
 	return actions
 }
@@ -43,16 +45,16 @@ func oldRevisions(w world) []Revision {
 	return beyond
 }
 
-// oldRuns are the finished AnalysisRuns of revisions that are gone, and those
-// beyond the two run history limits.
-func oldRuns(w world, gone []Revision) []Analysis {
+// oldRuns are the finished AnalysisRuns, or Experiments, of revisions that are
+// gone, and those beyond the two run history limits.
+func oldRuns(w world, gone []Revision, experiments bool) []Analysis {
 	var old []Analysis
 	good, bad := w.Rollout.SuccessfulRunsKept(), w.Rollout.UnsuccessfulRunsKept()
 	for _, run := range slices.Backward(w.Analyses) { // newest first
 		_, kept := w.Revisions[run.Hash]
 		kept = kept && !slices.ContainsFunc(gone, func(r Revision) bool { return r.Hash == run.Hash })
 		switch {
-		case !run.Phase.Completed() || w.recorded(run.Name) || w.explains(run):
+		case run.experiment() != experiments || !run.Phase.Completed() || w.recorded(run) || w.explains(run):
 			continue
 		case run.Phase == v1alpha1.AnalysisPhaseSuccessful:
 			good--
@@ -74,10 +76,13 @@ func (w world) explains(run Analysis) bool {
 	return w.rolling() && w.ofUpdate(run)
 }
 
-// recorded reports whether the status names the AnalysisRun.
-func (w world) recorded(name string) bool {
+// recorded reports whether the status names the AnalysisRun or Experiment.
+func (w world) recorded(run Analysis) bool {
+	if run.experiment() {
+		return run.Name == w.old.Canary.CurrentExperiment
+	}
 	for _, st := range runStatuses(w.old) {
-		if st != nil && st.Name == name {
+		if st != nil && st.Name == run.Name {
 			return true
 		}
 	}

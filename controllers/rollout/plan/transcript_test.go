@@ -338,6 +338,19 @@ func (s *story) scale(text string) *v1alpha1.SetCanaryScale {
 	}
 }
 
+// experiment reads the weight of each of two templates, or nothing.
+func (s *story) experiment(weight string) *v1alpha1.RolloutExperimentStep {
+	e := &v1alpha1.RolloutExperimentStep{Templates: []v1alpha1.RolloutExperimentTemplate{
+		{Name: "baseline", SpecRef: v1alpha1.StableSpecRef}, {Name: "canary", SpecRef: v1alpha1.CanarySpecRef},
+	}}
+	for i := range e.Templates {
+		if weight != "" {
+			e.Templates[i].Weight = ptr.To(s.number(weight))
+		}
+	}
+	return e
+}
+
 func (s *story) steps(text string) []v1alpha1.CanaryStep {
 	var steps []v1alpha1.CanaryStep
 	if text == "" {
@@ -348,6 +361,8 @@ func (s *story) steps(text string) []v1alpha1.CanaryStep {
 		switch {
 		case name == "scale":
 			steps = append(steps, v1alpha1.CanaryStep{SetCanaryScale: s.scale(length)})
+		case name == "experiment":
+			steps = append(steps, v1alpha1.CanaryStep{Experiment: s.experiment(length)})
 		case name == "pause" && timed:
 			steps = append(steps, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{Duration: ptr.To(intstr.FromString(length))}})
 		case name == "pause":

@@ -13,36 +13,38 @@ import (
 
 // Codes of status.why. Each is explained in docs/why.md.
 const (
-	WhyInvalidSpec        v1alpha1.WhyCode = "InvalidSpec"
-	WhyActionFailed       v1alpha1.WhyCode = "ActionFailed"
-	WhyAborted            v1alpha1.WhyCode = "Aborted"
-	WhyAbortedByAnalysis  v1alpha1.WhyCode = "AbortedByAnalysis"
-	WhyAbortedByDeadline  v1alpha1.WhyCode = "AbortedByDeadline"
-	WhyReturningTraffic   v1alpha1.WhyCode = "ReturningTraffic"
-	WhyDeadlineExceeded   v1alpha1.WhyCode = "DeadlineExceeded"
-	WhyPausedByUser       v1alpha1.WhyCode = "PausedByUser"
-	WhyInconclusive       v1alpha1.WhyCode = "InconclusiveAnalysis"
-	WhyPausedByStep       v1alpha1.WhyCode = "PausedByStep"
-	WhyPausedForTime      v1alpha1.WhyCode = "PausedForTime"
-	WhyPodsCannotStart    v1alpha1.WhyCode = "PodsCannotBeCreated"
-	WhyCanaryDown         v1alpha1.WhyCode = "CanaryDown"
-	WhyWaitingForPods     v1alpha1.WhyCode = "WaitingForPods"
-	WhyWaitingForStable   v1alpha1.WhyCode = "WaitingForStablePods"
-	WhyWaitingForTraffic  v1alpha1.WhyCode = "WaitingForTraffic"
-	WhyAnalysing          v1alpha1.WhyCode = "AnalysisRunning"
-	WhyPromoting          v1alpha1.WhyCode = "Promoting"
-	WhyScalingDown        v1alpha1.WhyCode = "ScalingDownOldRevision"
-	WhyHealthy            v1alpha1.WhyCode = "Healthy"
-	unblockRetry                           = "kubectl rollouts retry rollout %[1]s, or deploy another revision"
-	unblockPromoteOrAbort                  = "kubectl rollouts promote %[1]s, or kubectl rollouts abort %[1]s"
+	WhyInvalidSpec         v1alpha1.WhyCode = "InvalidSpec"
+	WhyActionFailed        v1alpha1.WhyCode = "ActionFailed"
+	WhyAborted             v1alpha1.WhyCode = "Aborted"
+	WhyAbortedByAnalysis   v1alpha1.WhyCode = "AbortedByAnalysis"
+	WhyAbortedByExperiment v1alpha1.WhyCode = "AbortedByExperiment"
+	WhyAbortedByDeadline   v1alpha1.WhyCode = "AbortedByDeadline"
+	WhyReturningTraffic    v1alpha1.WhyCode = "ReturningTraffic"
+	WhyDeadlineExceeded    v1alpha1.WhyCode = "DeadlineExceeded"
+	WhyPausedByUser        v1alpha1.WhyCode = "PausedByUser"
+	WhyInconclusive        v1alpha1.WhyCode = "InconclusiveAnalysis"
+	WhyPausedByStep        v1alpha1.WhyCode = "PausedByStep"
+	WhyPausedForTime       v1alpha1.WhyCode = "PausedForTime"
+	WhyPodsCannotStart     v1alpha1.WhyCode = "PodsCannotBeCreated"
+	WhyCanaryDown          v1alpha1.WhyCode = "CanaryDown"
+	WhyWaitingForPods      v1alpha1.WhyCode = "WaitingForPods"
+	WhyWaitingForStable    v1alpha1.WhyCode = "WaitingForStablePods"
+	WhyWaitingForTraffic   v1alpha1.WhyCode = "WaitingForTraffic"
+	WhyAnalysing           v1alpha1.WhyCode = "AnalysisRunning"
+	WhyExperimenting       v1alpha1.WhyCode = "ExperimentRunning"
+	WhyPromoting           v1alpha1.WhyCode = "Promoting"
+	WhyScalingDown         v1alpha1.WhyCode = "ScalingDownOldRevision"
+	WhyHealthy             v1alpha1.WhyCode = "Healthy"
+	unblockRetry                            = "kubectl rollouts retry rollout %[1]s, or deploy another revision"
+	unblockPromoteOrAbort                   = "kubectl rollouts promote %[1]s, or kubectl rollouts abort %[1]s"
 )
 
 // Codes are all codes of status.why, in the order in which they are considered.
 func Codes() []v1alpha1.WhyCode {
 	return []v1alpha1.WhyCode{
-		WhyInvalidSpec, WhyActionFailed, WhyReturningTraffic, WhyAborted, WhyAbortedByAnalysis, WhyAbortedByDeadline,
+		WhyInvalidSpec, WhyActionFailed, WhyReturningTraffic, WhyAborted, WhyAbortedByAnalysis, WhyAbortedByExperiment, WhyAbortedByDeadline,
 		WhyDeadlineExceeded, WhyCanaryDown, WhyPausedByUser, WhyInconclusive, WhyPausedByStep, WhyPausedForTime, WhyPodsCannotStart,
-		WhyWaitingForPods, WhyWaitingForStable, WhyWaitingForTraffic, WhyAnalysing, WhyPromoting, WhyScalingDown, WhyHealthy,
+		WhyWaitingForPods, WhyWaitingForStable, WhyWaitingForTraffic, WhyAnalysing, WhyExperimenting, WhyPromoting, WhyScalingDown, WhyHealthy,
 	}
 }
 
@@ -86,6 +88,8 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		return &v1alpha1.Why{Code: WhyAborted, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was aborted by a person; all traffic is on the stable revision.", number)}
 	case reason == w.deadlineMessage():
 		return &v1alpha1.Why{Code: WhyAbortedByDeadline, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was rolled back: %s All traffic is on the stable revision.", number, reason)}
+	case st.Canary.CurrentExperiment != "" && !strings.HasPrefix(reason, failurePrefix[v1alpha1.RolloutTypeBackground]):
+		return &v1alpha1.Why{Code: WhyAbortedByExperiment, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was rolled back by Experiment %s: %s. All traffic is on the stable revision.", number, st.Canary.CurrentExperiment, strings.TrimSuffix(reason, "."))}
 	default:
 		return &v1alpha1.Why{Code: WhyAbortedByAnalysis, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was rolled back by its analysis: %s. All traffic is on the stable revision.", number, verdict(reason))}
 	}
@@ -136,6 +140,8 @@ func whyPaused(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	switch {
 	case w.pausedByUser():
 		return &v1alpha1.Why{Code: WhyPausedByUser, Message: "spec.paused is true: no pod is started or removed and no step begins; traffic still follows the step that has begun.", Unblock: fmt.Sprintf("kubectl rollouts promote %s, or set spec.paused to false", name)}
+	case pauseOf(st, v1alpha1.PauseReasonInconclusiveExperiment) != nil:
+		return &v1alpha1.Why{Code: WhyInconclusive, Message: "An experiment ended without a verdict" + inconclusiveDetail(w) + ".", Unblock: fmt.Sprintf(unblockPromoteOrAbort, name)}
 	case pauseOf(st, v1alpha1.PauseReasonInconclusiveAnalysis) != nil:
 		return &v1alpha1.Why{Code: WhyInconclusive, Message: "An analysis ended without a verdict" + inconclusiveDetail(w) + ".", Unblock: fmt.Sprintf(unblockPromoteOrAbort, name)}
 	case pauseOf(st, v1alpha1.PauseReasonBlueGreenPause) != nil:
@@ -221,6 +227,8 @@ func (w world) afterStep(step int32) string {
 		return name + " pauses"
 	case s.Analysis != nil:
 		return name + " starts an analysis"
+	case s.Experiment != nil:
+		return name + " starts an experiment"
 	default:
 		return name + " begins"
 	}
@@ -292,6 +300,9 @@ func whyStep(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		}
 		return &v1alpha1.Why{Code: WhyAnalysing, Message: message, Next: &v1alpha1.WhyNext{Event: w.afterStep(step) + " if it succeeds, the update is rolled back if it fails"}}
 	}
+	if w.currentStep().Experiment != nil {
+		return whyExperiment(w, step)
+	}
 	weight := w.stepWeight()
 	if has, need := w.capacity(w.stable), fullShare(w.replicas, w.total-weight, w.total); has < need && w.Traffic.CanaryWeight < weight {
 		return &v1alpha1.Why{
@@ -305,6 +316,22 @@ func whyStep(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		message = fmt.Sprintf("%s set weight %d; the data plane was not seen to serve it yet.", w.stepTitle(step), weight)
 	}
 	return &v1alpha1.Why{Code: WhyWaitingForTraffic, Message: message}
+}
+
+func whyExperiment(w world, step int32) *v1alpha1.Why {
+	message := w.stepTitle(step) + " waits for its experiment."
+	if run := w.stepRun(); run != nil {
+		message = fmt.Sprintf("%s waits for Experiment %s", w.stepTitle(step), run.Name)
+		if run.Message != "" {
+			message += ": " + strings.TrimSuffix(run.Message, ".")
+		}
+		message += "."
+	}
+	return &v1alpha1.Why{
+		Code: WhyExperimenting, Message: message,
+		Next:    &v1alpha1.WhyNext{Event: w.afterStep(step) + " if it succeeds, the update is rolled back if it fails"},
+		Unblock: fmt.Sprintf(unblockPromoteOrAbort, w.named()),
+	}
 }
 
 func whyAtRest(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {

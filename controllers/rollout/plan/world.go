@@ -44,6 +44,7 @@ var failurePrefix = map[string]string{
 	v1alpha1.RolloutTypeBackground:    "Background analysis phase error/failed: ",
 	v1alpha1.RolloutTypePrePromotion:  "",
 	v1alpha1.RolloutTypePostPromotion: "",
+	KindExperiment:                    "",
 }
 
 // counts are the pods of all revisions. Scaled is what an autoscaler sees.
