@@ -71,7 +71,7 @@ func read(s Snapshot) world {
 	}
 	w.count = countPods(w)
 	w.changed = w.Current != w.old.CurrentPodHash || w.StepHash != w.old.CurrentStepHash
-	w.stable = knownStable(w.Snapshot)
+	w.stable = knownStable(w)
 	w.retried = !w.changed && !w.old.Abort && progressReason(w.old) == ReasonAborted
 	w.full = w.old.PromoteFull && !w.changed && !w.abortedSince() || w.fastRollback()
 	w.skip = w.full || w.inWindow()
@@ -90,13 +90,15 @@ func (w world) abortedSince() bool {
 // to: before the first one has a pod, or when somebody deleted its ReplicaSet.
 //
 // A promotion whose record was lost is believed when it shows: the stable
-// Service serves a revision and the recorded one has no pod left.
-func knownStable(s Snapshot) string {
-	stable, served := s.Rollout.Status.StableRS, s.Services.Stable.Hash
-	if lost := served != s.Current && s.Revisions[served].Available > 0 && s.Revisions[stable].Replicas == 0; lost && stable != "" && stable != s.Current {
+// Service serves a revision and the recorded one has no pod left. That can be
+// where pods alone split the traffic; a routed one keeps its pods until it is
+// recorded, and has none when it was scaled to nothing.
+func knownStable(w world) string {
+	stable, served := w.old.StableRS, w.Services.Stable.Hash
+	if lost := served != w.Current && w.Revisions[served].Available > 0 && w.Revisions[stable].Replicas == 0; lost && w.byPods() && stable != "" && stable != w.Current {
 		return served
 	}
-	if _, exists := s.Revisions[stable]; exists || stable == s.Current {
+	if _, exists := w.Revisions[stable]; exists || stable == w.Current {
 		return stable
 	}
 	return ""
