@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -73,7 +74,13 @@ func (a actor) one(ctx context.Context, action plan.Action) error {
 	case plan.StartAnalysis:
 		return a.startAnalysis(ctx, action)
 	case plan.StopAnalysis:
-		return a.stopAnalysis(ctx, action)
+		return a.end(ctx, a.seen.runs[action.Name], &v1alpha1.AnalysisRun{})
+	case plan.StartExperiment:
+		return a.startExperiment(ctx, action)
+	case plan.StopExperiment:
+		return a.end(ctx, a.seen.experiments[action.Name], &v1alpha1.Experiment{})
+	case plan.DeleteExperiment:
+		return a.delete(ctx, a.seen.experiments[action.Name])
 	case plan.DeleteRevision:
 		return a.delete(ctx, a.seen.replicaSets[action.Revision])
 	case plan.DeleteAnalysis:
@@ -216,21 +223,37 @@ func (a actor) startAnalysis(ctx context.Context, p plan.StartAnalysis) error {
 		return fmt.Errorf("preparing AnalysisRun %s: %w", p.Name, err)
 	}
 	run := resources.AnalysisRun(a.seen.Snapshot, p, spec, of.AnalysisRunMetadata)
+	return a.createFree(ctx, run, &v1alpha1.AnalysisRun{}, ".")
+}
+
+func (a actor) startExperiment(ctx context.Context, p plan.StartExperiment) error {
+	e, err := resources.Experiment(a.seen.Snapshot, p, a.seen.replicaSets)
+	if err != nil {
+		return fmt.Errorf("preparing Experiment %s: %w", p.Name, err)
+	}
+	return a.createFree(ctx, e, &v1alpha1.Experiment{}, "-")
+}
+
+// createFree creates an object under its name or, where somebody else's has it,
+// under the name with a mark and a number.
+func (a actor) createFree(ctx context.Context, obj, taken client.Object, mark string) error {
+	name := obj.GetName()
+	what := fmt.Sprintf("%T %s", obj, name)
+	what = what[strings.LastIndex(what, ".")+1:]
 	for i := 1; i <= maxNames; i++ {
-		err := a.client.Create(ctx, run.DeepCopy())
+		err := a.client.Create(ctx, obj)
 		if !apierrors.IsAlreadyExists(err) {
-			return wrap(err, "creating AnalysisRun "+run.Name)
+			return wrap(err, "creating "+what)
 		}
-		var taken v1alpha1.AnalysisRun
-		if err := a.Client.Get(ctx, client.ObjectKeyFromObject(run), &taken); err != nil {
-			return wrap(client.IgnoreNotFound(err), "looking at AnalysisRun "+run.Name) // not in the cache yet: the next pass sees it
+		if err := a.Client.Get(ctx, client.ObjectKeyFromObject(obj), taken); err != nil {
+			return wrap(client.IgnoreNotFound(err), "looking at "+what) // not in the cache yet: the next pass sees it
 		}
-		if metav1.IsControlledBy(&taken, ro) {
+		if metav1.IsControlledBy(taken, a.seen.Rollout) {
 			return nil
 		}
-		run.Name = fmt.Sprintf("%s.%d", p.Name, i) // left by a Rollout of the same name that is gone
+		obj.SetName(fmt.Sprintf("%s%s%d", name, mark, i)) // left by a Rollout of the same name that is gone
 	}
-	return fmt.Errorf("creating AnalysisRun %s: the name and %d others are taken; delete old AnalysisRuns", p.Name, maxNames)
+	return fmt.Errorf("creating %s: the name and %d others are taken; delete old ones", what, maxNames)
 }
 
 // wrap says what was being done, if it failed.
@@ -241,17 +264,19 @@ func wrap(err error, doing string) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// maxNames is how many names are tried when foreign AnalysisRuns have taken them.
+// maxNames is how many names are tried when foreign objects have taken them.
 const maxNames = 10
 
-func (a actor) stopAnalysis(ctx context.Context, p plan.StopAnalysis) error {
-	seen := a.seen.runs[p.Name]
-	err := a.patch(ctx, &v1alpha1.AnalysisRun{ObjectMeta: identity(seen)}, map[string]any{
-		"metadata": map[string]any{"uid": seen.UID},
+// end asks an AnalysisRun or Experiment to end.
+func (a actor) end(ctx context.Context, seen, into client.Object) error {
+	into.SetNamespace(seen.GetNamespace())
+	into.SetName(seen.GetName())
+	err := a.patch(ctx, into, map[string]any{
+		"metadata": map[string]any{"uid": seen.GetUID()},
 		"spec":     map[string]any{"terminate": true},
 	})
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("stopping AnalysisRun %s: %w", p.Name, err)
+		return fmt.Errorf("ending %s: %w", seen.GetName(), err)
 	}
 	return nil
 }

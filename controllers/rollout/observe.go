@@ -26,11 +26,15 @@ type observed struct {
 
 	replicaSets map[string]*appsv1.ReplicaSet    // by hash
 	runs        map[string]*v1alpha1.AnalysisRun // by name
+	experiments map[string]*v1alpha1.Experiment  // by name
 }
 
 // observe reads everything the planner may know, all of it from the cache. It changes nothing.
 func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*observed, error) {
-	seen := &observed{Snapshot: plan.Snapshot{Now: r.Clock.Now(), Rollout: ro}, replicaSets: map[string]*appsv1.ReplicaSet{}, runs: map[string]*v1alpha1.AnalysisRun{}}
+	seen := &observed{
+		Snapshot:    plan.Snapshot{Now: r.Clock.Now(), Rollout: ro},
+		replicaSets: map[string]*appsv1.ReplicaSet{}, runs: map[string]*v1alpha1.AnalysisRun{}, experiments: map[string]*v1alpha1.Experiment{},
+	}
 	if err := r.observeRevisions(ctx, seen); err != nil {
 		return nil, err
 	}
@@ -87,9 +91,25 @@ func (r *Reconciler) observeAnalyses(ctx context.Context, seen *observed) error 
 			seen.Analyses, seen.runs[run.Name] = append(seen.Analyses, resources.Analysis(run)), run
 		}
 	}
+	if err := r.observeExperiments(ctx, seen); err != nil {
+		return err
+	}
 	slices.SortFunc(seen.Analyses, func(a, b plan.Analysis) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(len(a.Name), len(b.Name)), cmp.Compare(a.Name, b.Name))
 	})
+	return nil
+}
+
+func (r *Reconciler) observeExperiments(ctx context.Context, seen *observed) error {
+	var list v1alpha1.ExperimentList
+	if err := r.Client.List(ctx, &list, client.InNamespace(seen.Rollout.Namespace), client.MatchingFields{ownerIndex: string(seen.Rollout.UID)}, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("listing Experiments: %w", err)
+	}
+	for i := range list.Items {
+		if e := &list.Items[i]; e.DeletionTimestamp.IsZero() {
+			seen.Analyses, seen.experiments[e.Name] = append(seen.Analyses, resources.ExperimentVerdict(seen.Rollout.Name, e)), e
+		}
+	}
 	return nil
 }
 

@@ -49,7 +49,13 @@ func analysesOf(ro *v1alpha1.Rollout) []namedAnalysis {
 			add(&canary.Analysis.RolloutAnalysis, path.Child("analysis"), v1alpha1.RolloutTypeBackground, 0)
 		}
 		for i := range canary.Steps {
-			add(canary.Steps[i].Analysis, path.Child("steps").Index(i).Child("analysis"), v1alpha1.RolloutTypeStep, i)
+			step := path.Child("steps").Index(i)
+			add(canary.Steps[i].Analysis, step.Child("analysis"), v1alpha1.RolloutTypeStep, i)
+			if e := canary.Steps[i].Experiment; e != nil {
+				for j := range e.Analyses {
+					add(ofExperiment(e, j), step.Child("experiment", "analyses").Index(j), plan.KindExperiment, i)
+				}
+			}
 		}
 	}
 	if blueGreen := ro.Spec.Strategy.BlueGreen; blueGreen != nil {
@@ -58,6 +64,16 @@ func analysesOf(ro *v1alpha1.Rollout) []namedAnalysis {
 		add(blueGreen.PostPromotionAnalysis, path.Child("postPromotionAnalysis"), v1alpha1.RolloutTypePostPromotion, 0)
 	}
 	return all
+}
+
+// ofExperiment is an analysis of an Experiment in the words of a Rollout's, so
+// that its template is looked at before the step comes.
+func ofExperiment(e *v1alpha1.RolloutExperimentStep, i int) *v1alpha1.RolloutAnalysis {
+	ref := e.Analyses[i]
+	return &v1alpha1.RolloutAnalysis{
+		Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: ref.TemplateName, ClusterScope: ref.ClusterScope}},
+		Args:      ref.Args,
+	}
 }
 
 func (r *Reconciler) checkAnalysis(ctx context.Context, seen *observed, a *v1alpha1.RolloutAnalysis, path *field.Path) error {

@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -45,6 +46,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.Rollout{}).
 		Owns(&appsv1.ReplicaSet{}).
 		Owns(&v1alpha1.AnalysisRun{}, builder.WithPredicates(phaseChanged{})).
+		Owns(&v1alpha1.Experiment{}, builder.WithPredicates(experimentMoved{})).
 		Watches(&corev1.Service{}, r.naming(serviceIndex)).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.routed)).
 		Watches(&v1alpha1.AnalysisTemplate{}, r.naming(templateIndex))
@@ -73,6 +75,22 @@ func (phaseChanged) Update(e event.UpdateEvent) bool {
 	return !isRun || !stillRun || was.Status.Phase != is.Status.Phase || was.Status.Message != is.Status.Message
 }
 
+// experimentMoved lets an Experiment through when its verdict moved, or where
+// its templates can be sent traffic.
+type experimentMoved struct{ predicate.Funcs }
+
+// Update reports whether the phase, the message or a Service changed.
+func (experimentMoved) Update(e event.UpdateEvent) bool {
+	was, isExperiment := e.ObjectOld.(*v1alpha1.Experiment)
+	is, stillExperiment := e.ObjectNew.(*v1alpha1.Experiment)
+	if !isExperiment || !stillExperiment || was.Status.Phase != is.Status.Phase || was.Status.Message != is.Status.Message {
+		return true
+	}
+	return !slices.EqualFunc(was.Status.TemplateStatuses, is.Status.TemplateStatuses, func(a, b v1alpha1.TemplateStatus) bool {
+		return a.ServiceName == b.ServiceName && a.PodTemplateHash == b.PodTemplateHash
+	})
+}
+
 func (r *Reconciler) index(ctx context.Context, indexer client.FieldIndexer) error {
 	for _, index := range []struct {
 		object client.Object
@@ -81,6 +99,7 @@ func (r *Reconciler) index(ctx context.Context, indexer client.FieldIndexer) err
 	}{
 		{&appsv1.ReplicaSet{}, ownerIndex, owner},
 		{&v1alpha1.AnalysisRun{}, ownerIndex, owner},
+		{&v1alpha1.Experiment{}, ownerIndex, owner},
 		{&networkingv1.Ingress{}, ownerIndex, owner},
 		{&v1alpha1.Rollout{}, serviceIndex, ofRollout(namedServices)},
 		{&v1alpha1.Rollout{}, ingressIndex, ofRollout(nginx.IngressNames)},
