@@ -43,6 +43,7 @@ func analysesOf(ro *v1alpha1.Rollout) []namedAnalysis {
 			all = append(all, namedAnalysis{analysis, path, kind, int32(step)})
 		}
 	}
+	add(ro.Spec.InitialAnalysis, field.NewPath("spec", "initialAnalysis"), v1alpha1.RolloutTypeInitial, 0)
 	if canary := ro.Spec.Strategy.Canary; canary != nil {
 		path := field.NewPath("spec", "strategy", "canary")
 		if canary.Analysis != nil {

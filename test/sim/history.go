@@ -28,6 +28,12 @@ func RandomRollout(rng *rand.Rand) *v1alpha1.Rollout {
 	if rng.IntN(5) == 0 {
 		ro.Spec.RollbackWindow = &v1alpha1.RollbackWindowSpec{Revisions: int32(1 + rng.IntN(3))}
 	}
+	if rng.IntN(4) == 0 {
+		ro.Spec.OnFailure = v1alpha1.FailureFreeze
+	}
+	if rng.IntN(4) == 0 {
+		ro.Spec.InitialAnalysis = &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}
+	}
 	if rng.IntN(8) > 0 {
 		ro.Spec.Replicas = ptr.To(int32(rng.IntN(11)))
 	}

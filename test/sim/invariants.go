@@ -318,13 +318,24 @@ func (c *Cluster) checkStatus(st v1alpha1.RolloutStatus) {
 		return
 	}
 	if !c.stableExists() {
+		c.checkFirst(st)
 		return // what there is becomes stable
 	}
 	c.checkStep(st)
+	c.checkFrozen(st)
 	if !retried(old) && !old.PromoteFull && !st.Abort && st.StableRS != st.CurrentPodHash {
 		c.checkVerdicts()
 	}
 	c.checkPromotion(st)
+}
+
+// checkFrozen checks that onFailure: freeze stops the step at a failure until a person resumes.
+func (c *Cluster) checkFrozen(st v1alpha1.RolloutStatus) {
+	old := c.Rollout.Status
+	frozen := slices.ContainsFunc(old.PauseConditions, func(p v1alpha1.PauseCondition) bool { return p.Reason == v1alpha1.PauseReasonFailure })
+	if frozen && !old.PromoteFull && !st.Abort && ptr.Deref(st.CurrentStepIndex, 0) > ptr.Deref(old.CurrentStepIndex, 0) && !c.inWindow() {
+		c.brokef("S11 the update goes on while a failure freezes it")
+	}
 }
 
 // checkStep checks S9: the step moves by one, and back only by abort or retry.
@@ -365,7 +376,7 @@ func (c *Cluster) checkVerdicts() {
 	for _, run := range c.Analyses {
 		failed := run.Phase == v1alpha1.AnalysisPhaseFailed || run.Phase == v1alpha1.AnalysisPhaseError
 		past := (run.Kind == v1alpha1.RolloutTypeStep || run.Kind == plan.KindExperiment) && run.Step != ptr.Deref(old.CurrentStepIndex, 0) // a person promoted past it
-		if failed && !past && recorded(old, run) {
+		if failed && !past && recorded(old, run) && c.Rollout.Spec.OnFailure != v1alpha1.FailureFreeze {
 			c.brokef("S11 %s is %s and the update goes on", run.Name, run.Phase)
 		}
 	}
@@ -389,6 +400,15 @@ func retried(old v1alpha1.RolloutStatus) bool {
 		}
 	}
 	return false
+}
+
+// checkFirst checks S10 for the first revision: it is stable when its analysis passed.
+func (c *Cluster) checkFirst(st v1alpha1.RolloutStatus) {
+	old := c.Rollout.Status
+	first := old.StableRS == "" && st.StableRS != "" && c.Rollout.Spec.InitialAnalysis != nil && !old.PromoteFull
+	if first && !c.passedKind(v1alpha1.RolloutTypeInitial, st.StableRS) {
+		c.brokef("S10 %s became the first stable revision without its analysis", st.StableRS)
+	}
 }
 
 // checkPromotion checks S10: a revision becomes stable when its analyses passed and its traffic was seen on it.

@@ -16,7 +16,7 @@ const (
 	DesiredReplicasAnnotation = "rollout.argoproj.io/desired-replicas"
 	// ScaleDownDeadlineAnnotation is the RFC 3339 time until which a ReplicaSet that is no longer used keeps its pods.
 	ScaleDownDeadlineAnnotation = "scale-down-deadline"
-	// RolloutTypeLabel says what an AnalysisRun gates: Step, Background, PrePromotion or PostPromotion.
+	// RolloutTypeLabel says what an AnalysisRun gates: Step, Background, PrePromotion, PostPromotion or Initial.
 	RolloutTypeLabel = "rollout-type"
 	// StepHashAnnotation identifies the steps an AnalysisRun was made for. Runs of other controllers have none.
 	StepHashAnnotation = "rollout.argoproj.io/step-hash"
@@ -30,4 +30,6 @@ const (
 	RolloutTypeBackground    = "Background"
 	RolloutTypePrePromotion  = "PrePromotion"
 	RolloutTypePostPromotion = "PostPromotion"
+	// RolloutTypeInitial is that of the analysis of the first revision. Additive to the served API.
+	RolloutTypeInitial = "Initial"
 )

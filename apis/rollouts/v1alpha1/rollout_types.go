@@ -80,7 +80,43 @@ type RolloutSpec struct {
 	// Pods created before this time are replaced, honouring PodDisruptionBudgets.
 	// +optional
 	RestartAt *metav1.Time `json:"restartAt,omitempty"`
+	// What a failed analysis or Experiment does to the update: rollback (default) aborts it,
+	// freeze leaves traffic and pods as they are and waits for a person. Additive to the served API.
+	// +optional
+	// +kubebuilder:validation:Enum=rollback;freeze
+	OnFailure FailurePolicy `json:"onFailure,omitempty"`
+	// Analysis that the very first revision must pass before it becomes stable and the Services
+	// are pointed to it. Additive to the served API.
+	// +optional
+	InitialAnalysis *RolloutAnalysis `json:"initialAnalysis,omitempty"`
+	// Which pods an autoscaler sees: all (default) or those of the stable revision. Additive to the
+	// served API.
+	// +optional
+	// +kubebuilder:validation:Enum=all;stable
+	ScaleAccounting ScaleAccounting `json:"scaleAccounting,omitempty"`
 }
+
+// FailurePolicy is what a failed analysis or Experiment does to an update.
+type FailurePolicy string
+
+// What a failed analysis or Experiment does to an update.
+const (
+	// FailureRollback aborts the update. It is the default.
+	FailureRollback FailurePolicy = "rollback"
+	// FailureFreeze leaves the update where it is, as a pause that a person ends.
+	FailureFreeze FailurePolicy = "freeze"
+)
+
+// ScaleAccounting is which pods an autoscaler sees.
+type ScaleAccounting string
+
+// Which pods an autoscaler sees.
+const (
+	// ScaleAll counts the pods of all revisions. It is the default.
+	ScaleAll ScaleAccounting = "all"
+	// ScaleStable counts the pods of the stable revision alone.
+	ScaleStable ScaleAccounting = "stable"
+)
 
 // ObjectRef names the workload whose template a Rollout runs.
 type ObjectRef struct {

@@ -33,6 +33,7 @@ func ValidateRollout(ro *Rollout) field.ErrorList {
 	errs = append(errs, validateWorkload(spec, at)...)
 	errs = append(errs, validateCounts(ro, at)...)
 	errs = append(errs, validateDeadline(ro, at)...)
+	errs = append(errs, validateAdditions(spec, at)...)
 	if canary := spec.Strategy.Canary; canary != nil {
 		errs = append(errs, validateCanary(canary, spec.Selector, at.Child("strategy", "canary"))...)
 	}
@@ -40,6 +41,28 @@ func ValidateRollout(ro *Rollout) field.ErrorList {
 		errs = append(errs, validateBlueGreen(blueGreen, ro, at.Child("strategy", "blueGreen"))...)
 	}
 	return errs
+}
+
+// validateAdditions checks the fields that the served API does not have.
+func validateAdditions(spec *RolloutSpec, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	switch spec.OnFailure {
+	case "", FailureRollback, FailureFreeze:
+	default:
+		errs = append(errs, field.NotSupported(at.Child("onFailure"), spec.OnFailure, []FailurePolicy{FailureRollback, FailureFreeze}))
+	}
+	accounting, canary := at.Child("scaleAccounting"), spec.Strategy.Canary
+	switch spec.ScaleAccounting {
+	case "", ScaleAll:
+	case ScaleStable:
+		if canary != nil && (canary.TrafficRouting == nil || canary.DynamicStableScale) {
+			errs = append(errs, field.Forbidden(accounting, "the stable revision shrinks during the update, and an autoscaler would shrink it further: "+
+				"use it with trafficRouting and without dynamicStableScale"))
+		}
+	default:
+		errs = append(errs, field.NotSupported(accounting, spec.ScaleAccounting, []ScaleAccounting{ScaleAll, ScaleStable}))
+	}
+	return append(errs, validateRolloutAnalysis(spec.InitialAnalysis, at.Child("initialAnalysis"))...)
 }
 
 func validateStrategyChoice(strategy *RolloutStrategy, at *field.Path) field.ErrorList {

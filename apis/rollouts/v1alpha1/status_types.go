@@ -101,6 +101,9 @@ type RolloutStatus struct {
 	// When the update began and ended.
 	// +optional
 	Duration *RolloutDuration `json:"duration,omitempty"`
+	// AnalysisRun of spec.initialAnalysis, until the first revision is stable.
+	// +optional
+	InitialAnalysisRunStatus *RolloutAnalysisRunStatus `json:"initialAnalysisRunStatus,omitempty"`
 	// The one reason the Rollout is not further, what happens next and how to unblock it.
 	// +optional
 	Why *Why `json:"why,omitempty"`
@@ -144,6 +147,8 @@ const (
 	PauseReasonInconclusiveExperiment PauseReason = "InconclusiveExperiment"
 	PauseReasonCanaryPauseStep        PauseReason = "CanaryPauseStep"
 	PauseReasonBlueGreenPause         PauseReason = "BlueGreenPause"
+	// PauseReasonFailure is that of an update that spec.onFailure freezes. Additive to the served API.
+	PauseReasonFailure PauseReason = "FailedAnalysis"
 )
 
 // PauseCondition is one reason for a pause.

@@ -41,7 +41,7 @@ func (w world) backgroundRun() *Analysis {
 
 // gatingRuns are the newest runs that the update waits for or may fail by.
 func (w world) gatingRuns() []*Analysis {
-	all := []*Analysis{w.stepRun(), w.backgroundRun()}
+	all := []*Analysis{w.stepRun(), w.backgroundRun(), w.initialRun()}
 	if w.blueGreen != nil {
 		all = append(all, w.latest(v1alpha1.RolloutTypePrePromotion, 0), w.latest(v1alpha1.RolloutTypePostPromotion, 0))
 	}
@@ -104,7 +104,11 @@ func analyses(w world) []Action {
 			actions = append(actions, stop(run))
 		}
 	}
-	if !w.analysing() || w.Rollout.Spec.Paused {
+	if w.initialDue() && !w.pausedByUser() {
+		kind := v1alpha1.RolloutTypeInitial
+		actions = append(actions, StartAnalysis{w.runName(kind), kind, 0, "the first revision is whole"})
+	}
+	if !w.analysing() || w.pausedByUser() {
 		return actions
 	}
 	if w.currentStep().Experiment != nil && w.wantsRun(w.stepRun()) {
@@ -161,11 +165,14 @@ func (w world) backgroundDue() bool {
 // wantsRun reports whether a run should start: there is none, or a person
 // resumed after one that ended without a verdict.
 func (w world) wantsRun(run *Analysis) bool {
-	return run == nil || isInconclusive(run) && w.resumed()
+	return run == nil || w.waitsForPerson(run) && w.resumed()
 }
 
 // gates reports whether a running analysis still decides something.
 func (w world) gates(run Analysis) bool {
+	if run.Kind == v1alpha1.RolloutTypeInitial {
+		return w.gated() && !w.abort.Decided && !w.changed && !w.retried && w.ofUpdate(run)
+	}
 	if !w.rolling() || w.abort.Decided || w.skip || w.retried || !w.ofUpdate(run) || w.promoted() {
 		return false
 	}
@@ -201,6 +208,8 @@ func (w world) runName(kind string) string {
 		name += "-pre"
 	case v1alpha1.RolloutTypePostPromotion:
 		name += "-post"
+	case v1alpha1.RolloutTypeInitial:
+		name += "-init"
 	}
 	mark, experiment := ".", kind == KindExperiment
 	if experiment {

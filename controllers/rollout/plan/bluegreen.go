@@ -159,6 +159,9 @@ func (w world) selector() string {
 	if active, ok := w.active(); ok {
 		selector = metav1.AddLabelToSelector(selector.DeepCopy(), v1alpha1.PodTemplateHashLabel, active.Hash)
 	}
+	if w.countsStable() && w.stable != "" {
+		selector = metav1.AddLabelToSelector(selector.DeepCopy(), v1alpha1.PodTemplateHashLabel, w.stable)
+	}
 	return metav1.FormatLabelSelector(selector)
 }
 

@@ -24,12 +24,14 @@ func wish(w world) target {
 		want.canary = ""
 	}
 	// An abort needs the pods of the stable revision, whoever paused.
-	want.hold = w.pausedByUser() && !w.abort.Decided || w.byPods() && w.inconclusive()
+	want.hold = !w.abort.Decided && (w.pausedByUser() || w.byPods() && w.inconclusive())
 	return want
 }
 
 func strategy(w world) func(world) target {
 	switch {
+	case w.gated() && !w.initialPassed():
+		return world.wishGated
 	case w.blueGreen != nil:
 		return wishBlueGreen
 	case w.byPods():

@@ -133,7 +133,7 @@ func isPaused(w world, st v1alpha1.RolloutStatus) bool {
 // is on its way, and what it waits for now is neither a person nor a verdict.
 func (w world) updating() bool {
 	step := w.currentStep()
-	waits := step.Pause != nil || step.Analysis != nil || step.Experiment != nil || w.measuring() != nil
+	waits := step.Pause != nil || step.Analysis != nil || step.Experiment != nil || w.measuring() != nil || w.initialRun() != nil
 	return (w.rolling() && !waits || w.initial() || w.neverWhole()) && !w.pausedByUser() && !w.changed && !w.retried
 }
 

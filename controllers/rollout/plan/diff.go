@@ -209,7 +209,7 @@ func whySize(w world, hash string) string {
 	switch {
 	case hash != w.stable && hash != w.Current:
 		return "it is no longer used"
-	case w.abort.Decided && (w.byPods() || w.canary.DynamicStableScale):
+	case w.abort.Decided && (w.byPods() || w.gated() || w.canary.DynamicStableScale):
 		return "aborted"
 	case w.rolling() && hash == w.stable && w.stableSize(w.Traffic.CanaryWeight) < w.replicas:
 		return "dynamicStableScale: it carries the rest of the traffic"

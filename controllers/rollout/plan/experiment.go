@@ -14,6 +14,14 @@ import (
 
 func (a Analysis) experiment() bool { return a.Kind == KindExperiment }
 
+// title is the kind and the name, for people.
+func (a Analysis) title() string {
+	if a.experiment() {
+		return "Experiment " + a.Name
+	}
+	return "AnalysisRun " + a.Name
+}
+
 func stop(run Analysis) Action {
 	const why = "it no longer gates anything"
 	if run.experiment() {

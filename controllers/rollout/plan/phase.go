@@ -36,6 +36,8 @@ func phase(w world, st v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) {
 // pendingMessage is what an update with all its pods still waits for; empty when nothing.
 func pendingMessage(w world, st v1alpha1.RolloutStatus) string {
 	switch {
+	case w.gated() && st.StableRS == "":
+		return "waiting for analysis to complete"
 	case w.blueGreen != nil && st.BlueGreen.ActiveSelector != w.Current:
 		return "active service cutover pending"
 	case w.blueGreen != nil && st.StableRS != w.Current:

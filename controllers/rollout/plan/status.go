@@ -23,6 +23,7 @@ func status(w world) v1alpha1.RolloutStatus {
 	st.PromoteFull = w.full && st.StableRS != w.Current
 	st.Abort, st.AbortedAt = w.abort.Decided, abortedAt(w)
 	st.Canary, st.BlueGreen = canaryStatus(w), blueGreenStatus(w)
+	st.InitialAnalysisRunStatus = initialStatus(w)
 	st.Duration = duration(w, st)
 	st.Conditions = conditions(w, st)
 	st.Phase, st.Message = phase(w, st)
@@ -114,6 +115,21 @@ func runStatus(w world, run *Analysis, recorded *v1alpha1.RolloutAnalysisRunStat
 		return nil
 	}
 	return &v1alpha1.RolloutAnalysisRunStatus{Name: run.Name, Status: run.Phase, Message: run.Message}
+}
+
+// initialStatus is what to say of the analysis of the first revision.
+func initialStatus(w world) *v1alpha1.RolloutAnalysisRunStatus {
+	run, recorded := w.initialRun(), w.old.InitialAnalysisRunStatus
+	switch {
+	case !w.gated() || w.firstStable():
+		return nil
+	case run != nil:
+		return &v1alpha1.RolloutAnalysisRunStatus{Name: run.Name, Status: run.Phase, Message: run.Message}
+	case w.abort.Decided:
+		return recorded
+	default:
+		return nil
+	}
 }
 
 // weights are the weights the routes ask for, by the revisions the Services select.

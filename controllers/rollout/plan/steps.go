@@ -90,7 +90,7 @@ func (w world) resumed() bool {
 // controller's mark stays: with conditions it says who paused, without them
 // that a person resumed.
 func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark bool) {
-	if !w.rolling() || w.abort.Decided || w.skip || w.promoted() {
+	if !w.tried() || w.abort.Decided || w.skip || w.promoted() {
 		return nil, false
 	}
 	if w.waitsToSwitch() {
@@ -125,15 +125,35 @@ func (w world) inconclusive() bool { return w.undecided() && !w.resumed() }
 
 // undecided reports whether the newest run of the step or beside the steps ended without a verdict.
 func (w world) undecided() bool {
-	return slices.ContainsFunc(w.gatingRuns(), isInconclusive)
+	return slices.ContainsFunc(w.gatingRuns(), w.waitsForPerson)
 }
 
-// undecidedReason says whether it is an Experiment or an AnalysisRun that ended without a verdict.
+// waitsForPerson reports whether a run leaves it to a person what becomes of
+// the update: it has no verdict, or onFailure freezes what failed.
+func (w world) waitsForPerson(run *Analysis) bool {
+	return isInconclusive(run) || run != nil && failed(run.Phase) && w.freezes()
+}
+
+// undecidedReason says what leaves the update to a person: a failure, or an
+// Experiment or AnalysisRun without a verdict.
 func (w world) undecidedReason() v1alpha1.PauseReason {
+	if w.frozenBy() != nil {
+		return v1alpha1.PauseReasonFailure
+	}
 	if run := w.stepRun(); isInconclusive(run) && run.experiment() {
 		return v1alpha1.PauseReasonInconclusiveExperiment
 	}
 	return v1alpha1.PauseReasonInconclusiveAnalysis
+}
+
+// frozenBy is the run whose failure froze the update; nil when none did.
+func (w world) frozenBy() *Analysis {
+	for _, run := range w.gatingRuns() {
+		if failed(run.Phase) && w.freezes() {
+			return run
+		}
+	}
+	return nil
 }
 
 func isInconclusive(run *Analysis) bool {

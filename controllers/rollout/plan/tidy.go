@@ -73,7 +73,7 @@ func oldRuns(w world, gone []Revision, experiments bool) []Analysis {
 // explains reports whether an AnalysisRun belongs to the update under way: it
 // stays until that is over, whatever the limits, since it tells why.
 func (w world) explains(run Analysis) bool {
-	return w.rolling() && w.ofUpdate(run)
+	return w.tried() && w.ofUpdate(run)
 }
 
 // recorded reports whether the status names the AnalysisRun or Experiment.
@@ -93,7 +93,7 @@ func (w world) recorded(run Analysis) bool {
 func runStatuses(st v1alpha1.RolloutStatus) []*v1alpha1.RolloutAnalysisRunStatus {
 	return []*v1alpha1.RolloutAnalysisRunStatus{
 		st.Canary.CurrentStepAnalysisRunStatus, st.Canary.CurrentBackgroundAnalysisRunStatus,
-		st.BlueGreen.PrePromotionAnalysisRunStatus, st.BlueGreen.PostPromotionAnalysisRunStatus,
+		st.BlueGreen.PrePromotionAnalysisRunStatus, st.BlueGreen.PostPromotionAnalysisRunStatus, st.InitialAnalysisRunStatus,
 	}
 }
 

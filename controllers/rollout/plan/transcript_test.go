@@ -251,6 +251,12 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 			if value == "" {
 				canary.StableService, canary.CanaryService = "", ""
 			}
+		case "freeze":
+			ro.Spec.OnFailure = v1alpha1.FailureFreeze
+		case "initial":
+			ro.Spec.InitialAnalysis = &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}
+		case "stableScale":
+			ro.Spec.ScaleAccounting = v1alpha1.ScaleStable
 		case "dynamic":
 			canary.DynamicStableScale = true
 		case "pingPong":

@@ -22,6 +22,8 @@ const (
 	WhyReturningTraffic    v1alpha1.WhyCode = "ReturningTraffic"
 	WhyDeadlineExceeded    v1alpha1.WhyCode = "DeadlineExceeded"
 	WhyPausedByUser        v1alpha1.WhyCode = "PausedByUser"
+	WhyFirstFailed         v1alpha1.WhyCode = "FirstRevisionFailed"
+	WhyFrozen              v1alpha1.WhyCode = "FrozenByFailure"
 	WhyInconclusive        v1alpha1.WhyCode = "InconclusiveAnalysis"
 	WhyPausedByStep        v1alpha1.WhyCode = "PausedByStep"
 	WhyPausedForTime       v1alpha1.WhyCode = "PausedForTime"
@@ -43,7 +45,8 @@ const (
 func Codes() []v1alpha1.WhyCode {
 	return []v1alpha1.WhyCode{
 		WhyInvalidSpec, WhyActionFailed, WhyReturningTraffic, WhyAborted, WhyAbortedByAnalysis, WhyAbortedByExperiment, WhyAbortedByDeadline,
-		WhyDeadlineExceeded, WhyCanaryDown, WhyPausedByUser, WhyInconclusive, WhyPausedByStep, WhyPausedForTime, WhyPodsCannotStart,
+		WhyFirstFailed,
+		WhyDeadlineExceeded, WhyCanaryDown, WhyPausedByUser, WhyFrozen, WhyInconclusive, WhyPausedByStep, WhyPausedForTime, WhyPodsCannotStart,
 		WhyWaitingForPods, WhyWaitingForStable, WhyWaitingForTraffic, WhyAnalysing, WhyExperimenting, WhyPromoting, WhyScalingDown, WhyHealthy,
 	}
 }
@@ -83,6 +86,9 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	}
 	reason := w.abort.Reason
 	unblock := fmt.Sprintf(unblockRetry, w.named())
+	if w.gated() {
+		return whyFirstFailed(w, unblock)
+	}
 	switch number := w.current().Number; {
 	case reason == "":
 		return &v1alpha1.Why{Code: WhyAborted, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was aborted by a person; all traffic is on the stable revision.", number)}
@@ -93,6 +99,15 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	default:
 		return &v1alpha1.Why{Code: WhyAbortedByAnalysis, Unblock: unblock, Message: fmt.Sprintf("The update to revision %d was rolled back by its analysis: %s. All traffic is on the stable revision.", number, verdict(reason))}
 	}
+}
+
+// whyFirstFailed tells of a first revision that went, with nothing to go back to.
+func whyFirstFailed(w world, unblock string) *v1alpha1.Why {
+	message := fmt.Sprintf("Revision %d, the first one, was taken back", w.current().Number)
+	if reason := verdict(w.abort.Reason); reason != "" {
+		message += ": " + strings.TrimSuffix(reason, ".")
+	}
+	return &v1alpha1.Why{Code: WhyFirstFailed, Unblock: unblock, Message: message + ". There is none to go back to, so it has no pods."}
 }
 
 // verdict is what an analysis said, without the words that the served API puts before it.
@@ -140,6 +155,8 @@ func whyPaused(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	switch {
 	case w.pausedByUser():
 		return &v1alpha1.Why{Code: WhyPausedByUser, Message: "spec.paused is true: no pod is started or removed and no step begins; traffic still follows the step that has begun.", Unblock: fmt.Sprintf("kubectl rollouts promote %s, or set spec.paused to false", name)}
+	case pauseOf(st, v1alpha1.PauseReasonFailure) != nil:
+		return whyFrozen(w)
 	case pauseOf(st, v1alpha1.PauseReasonInconclusiveExperiment) != nil:
 		return &v1alpha1.Why{Code: WhyInconclusive, Message: "An experiment ended without a verdict" + inconclusiveDetail(w) + ".", Unblock: fmt.Sprintf(unblockPromoteOrAbort, name)}
 	case pauseOf(st, v1alpha1.PauseReasonInconclusiveAnalysis) != nil:
@@ -178,6 +195,12 @@ func whyPreview(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 
 // whyMeasured tells of the analyses around the switch.
 func whyMeasured(w world, _ v1alpha1.RolloutStatus) *v1alpha1.Why {
+	if run := w.initialRun(); run != nil && !run.Phase.Completed() {
+		return &v1alpha1.Why{
+			Code: WhyAnalysing, Message: fmt.Sprintf("The first revision waits for AnalysisRun %s.", run.Name),
+			Next: &v1alpha1.WhyNext{Event: "it becomes stable" + w.ifItSucceeds()},
+		}
+	}
 	run := w.measuring()
 	if run == nil || !w.rolling() {
 		return nil
@@ -188,7 +211,34 @@ func whyMeasured(w world, _ v1alpha1.RolloutStatus) *v1alpha1.Why {
 	}
 	return &v1alpha1.Why{
 		Code: WhyAnalysing, Message: fmt.Sprintf("The update waits for AnalysisRun %s.", run.Name),
-		Next: &v1alpha1.WhyNext{Event: next + " if it succeeds, the update is rolled back if it fails"},
+		Next: &v1alpha1.WhyNext{Event: next + w.ifItSucceeds()},
+	}
+}
+
+// whyFrozen tells of a failure that spec.onFailure leaves to a person.
+func whyFrozen(w world) *v1alpha1.Why {
+	message := "An analysis failed"
+	if run := w.frozenBy(); run != nil {
+		message = fmt.Sprintf("%s failed", run.title())
+		if run.Message != "" {
+			message += ": " + strings.TrimSuffix(run.Message, ".")
+		}
+	}
+	return &v1alpha1.Why{
+		Code: WhyFrozen, Message: message + ". Traffic and pods stay as they are, since onFailure is freeze.",
+		Unblock: fmt.Sprintf(unblockPromoteOrAbort, w.named()),
+	}
+}
+
+// ifItSucceeds says what a verdict decides.
+func (w world) ifItSucceeds() string {
+	switch {
+	case w.freezes():
+		return " if it succeeds, the update waits for a person if it fails"
+	case w.gated():
+		return " if it succeeds, its pods go if it fails"
+	default:
+		return " if it succeeds, the update is rolled back if it fails"
 	}
 }
 
@@ -298,7 +348,7 @@ func whyStep(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		if run != nil {
 			message = fmt.Sprintf("%s waits for AnalysisRun %s.", w.stepTitle(step), run.Name)
 		}
-		return &v1alpha1.Why{Code: WhyAnalysing, Message: message, Next: &v1alpha1.WhyNext{Event: w.afterStep(step) + " if it succeeds, the update is rolled back if it fails"}}
+		return &v1alpha1.Why{Code: WhyAnalysing, Message: message, Next: &v1alpha1.WhyNext{Event: w.afterStep(step) + w.ifItSucceeds()}}
 	}
 	if w.currentStep().Experiment != nil {
 		return whyExperiment(w, step)
@@ -329,7 +379,7 @@ func whyExperiment(w world, step int32) *v1alpha1.Why {
 	}
 	return &v1alpha1.Why{
 		Code: WhyExperimenting, Message: message,
-		Next:    &v1alpha1.WhyNext{Event: w.afterStep(step) + " if it succeeds, the update is rolled back if it fails"},
+		Next:    &v1alpha1.WhyNext{Event: w.afterStep(step) + w.ifItSucceeds()},
 		Unblock: fmt.Sprintf(unblockPromoteOrAbort, w.named()),
 	}
 }

@@ -44,6 +44,7 @@ var failurePrefix = map[string]string{
 	v1alpha1.RolloutTypeBackground:    "Background analysis phase error/failed: ",
 	v1alpha1.RolloutTypePrePromotion:  "",
 	v1alpha1.RolloutTypePostPromotion: "",
+	v1alpha1.RolloutTypeInitial:       "Initial analysis phase error/failed: ",
 	KindExperiment:                    "",
 }
 
@@ -115,7 +116,15 @@ func countPods(w world) counts {
 	if active, ok := w.active(); ok {
 		c.Ready, c.Available, c.Scaled = active.Ready, active.Available, active.Pods
 	}
+	if stable, ok := w.Revisions[knownStable(w)]; ok && w.countsStable() {
+		c.Scaled = stable.Pods
+	}
 	return c
+}
+
+// countsStable reports whether an autoscaler sees the stable revision alone.
+func (w world) countsStable() bool {
+	return w.blueGreen == nil && w.Rollout.Spec.ScaleAccounting == v1alpha1.ScaleStable
 }
 
 // startStep is the step the recorded status stands at, after what resets it.
@@ -135,14 +144,14 @@ func startStep(w world) int32 {
 // every state. It follows from facts that stay: should the status that records
 // it be lost, the next snapshot decides the same.
 func decideAbort(w world) abort {
-	if !w.rolling() || w.changed || w.full {
+	if !w.tried() || w.changed || w.full {
 		return abort{}
 	}
 	if w.old.Abort {
 		return abort{Decided: true, Reason: recordedAbortReason(w.old)}
 	}
 	for _, run := range w.gatingRuns() {
-		if failed(run.Phase) {
+		if failed(run.Phase) && !w.freezes() {
 			return abort{Decided: true, Reason: failurePrefix[run.Kind] + run.Message}
 		}
 	}
@@ -151,6 +160,9 @@ func decideAbort(w world) abort {
 	}
 	return abort{}
 }
+
+// freezes reports whether a failure leaves the update where it is.
+func (w world) freezes() bool { return w.Rollout.Spec.OnFailure == v1alpha1.FailureFreeze }
 
 // rolling reports whether there is a stable revision and it is not the current one.
 func (w world) rolling() bool { return w.stable != "" && w.stable != w.Current }
@@ -278,7 +290,7 @@ func (w world) promoted() bool {
 
 // firstStable reports whether the first revision can be gone back to from now on.
 func (w world) firstStable() bool {
-	return w.initial() && w.currentExists() && (w.current().Available > 0 || w.replicas == 0)
+	return w.initial() && w.currentExists() && w.initialPassed() && (w.current().Available > 0 || w.replicas == 0)
 }
 
 // settled reports whether the current revision is stable, whole and alone. With
