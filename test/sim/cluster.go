@@ -48,6 +48,9 @@ type Cluster struct {
 	// Slow makes the status of a ReplicaSet that shrinks tell of its pods until Settle.
 	Slow bool
 
+	// late is set while a plan is carried out that was made before the last event.
+	late bool
+
 	memory memory
 	// running are the pods that answer, whatever the statuses still say.
 	running map[string]int32
@@ -248,5 +251,8 @@ func (c *Cluster) logf(format string, args ...any) {
 }
 
 func (c *Cluster) brokef(format string, args ...any) {
+	if c.late && !slices.ContainsFunc(whenLate, func(rule string) bool { return strings.HasPrefix(format, rule+" ") }) {
+		return
+	}
 	c.Broken = append(c.Broken, fmt.Sprintf("after line %d: ", len(c.Log))+fmt.Sprintf(format, args...))
 }

@@ -203,7 +203,11 @@ func NewHistory(seed uint64) *History {
 // did not hold is in Broken.
 func (h *History) Play(events int) {
 	for range events {
+		before := h.Snapshot()
 		h.event()
+		if h.rng.IntN(6) == 0 {
+			h.reconcileLate(before)
+		}
 		for range 1 + h.rng.IntN(3) {
 			h.reconcile()
 		}

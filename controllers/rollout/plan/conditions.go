@@ -105,7 +105,7 @@ func abortMessage(w world) string {
 	if w.old.Abort && progressReason(w.old) == ReasonAborted {
 		return conditionOf(w.old, v1alpha1.RolloutProgressing).Message
 	}
-	message := abortPrefix(w.current().Number)
+	message := abortPrefix(nextNumber(w))
 	if w.abort.Reason != "" {
 		message += ": " + w.abort.Reason
 	}

@@ -247,11 +247,18 @@ func shrink(w world, safe target) []Action {
 		case wanted && size < r.Replicas:
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
 		case !wanted:
-			actions = append(actions, retireAction(w, r, waiting >= w.canary.DelayedRevisions())...)
-			waiting++
+			next := retireAction(w, r, waiting >= w.canary.DelayedRevisions())
+			if actions = append(actions, next...); !scales(next) {
+				waiting++
+			}
 		}
 	}
 	return actions
+}
+
+// scales reports whether a revision goes now, and so waits no more.
+func scales(actions []Action) bool {
+	return slices.ContainsFunc(actions, func(a Action) bool { _, is := a.(Scale); return is })
 }
 
 // drains reports whether a canary loses its last pods because its weight fell:

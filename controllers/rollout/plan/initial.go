@@ -31,7 +31,7 @@ func (w world) initialPassed() bool {
 // initialDue reports whether the analysis of the first revision should start:
 // all of its pods are there.
 func (w world) initialDue() bool {
-	return w.gated() && !w.abort.Decided && !w.changed && !w.retried && w.currentExists() && w.current().Number > 0 &&
+	return w.gated() && !w.abort.Decided && w.numbered() &&
 		w.current().Replicas >= w.replicas && w.enough(w.replicas) && w.wantsRun(w.initialRun())
 }
 

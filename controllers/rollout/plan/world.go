@@ -274,7 +274,7 @@ func (w world) byPods() bool { return w.canary.TrafficRouting == nil }
 // of the stable Service, or, without routes, by pods enough for all of it.
 func (w world) promoted() bool {
 	switch {
-	case !w.rolling() || w.abort.Decided || !w.stepsDone():
+	case !w.rolling() || w.abort.Decided || !w.stepsDone() || !w.currentExists():
 		return false
 	case w.blueGreen != nil:
 		return w.switched() && w.postPromotionPassed()
