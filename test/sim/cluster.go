@@ -45,6 +45,9 @@ type Cluster struct {
 	// Writes counts actions and statuses by kind.
 	Writes map[string]int
 
+	// Verified is what the router says of every weight that is set; nil when it cannot tell.
+	Verified *bool
+
 	// Slow makes the status of a ReplicaSet that shrinks tell of its pods until Settle.
 	Slow bool
 
@@ -107,7 +110,7 @@ func (c *Cluster) Act(a plan.Action) {
 	case plan.Point:
 		c.point(a)
 	case plan.Route:
-		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight, Additional: a.Split.Additional}
+		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight, Additional: a.Split.Additional, Verified: c.Verified}
 	case plan.StartAnalysis:
 		c.start(a.Name, a.Kind, a.Step)
 	case plan.StartExperiment:

@@ -312,7 +312,10 @@ func (h *History) accident() {
 }
 
 func (h *History) clusterMoves() {
-	switch n := h.rng.IntN(50); {
+	switch n := h.rng.IntN(53); {
+	case n >= 50:
+		h.did("the data plane lags or catches up")
+		h.Verify(h.rng.IntN(2) == 0)
 	case n < 12:
 		h.podsComeAndGo()
 	case n < 20:
@@ -333,6 +336,7 @@ func (h *History) podsComeAndGo() {
 // rest stops all trouble and expects the last revision to become stable, alone and quiet.
 func (h *History) rest() {
 	h.Pause(false)
+	h.Verify(true)
 	h.Deploy("last")
 	if h.replicas() == 0 {
 		h.Cluster.Scale(3)

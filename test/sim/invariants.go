@@ -231,6 +231,9 @@ func (c *Cluster) checkScale(a plan.Scale) {
 	if a.To < a.From {
 		c.checkShrink(a)
 	}
+	if verified := c.Traffic.Verified; a.To < a.From && verified != nil && !*verified {
+		c.brokef("S6 %s: the data plane is not seen to serve the weights", a)
+	}
 }
 
 // checkBudget checks S3 and S4 where pods alone split the traffic: never more

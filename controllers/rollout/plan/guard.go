@@ -10,7 +10,8 @@ import "time"
 //     all the way from a dead side;
 //   - a Service moves only to pods that can carry what comes with it, and never under weight;
 //   - one of the two moves at a time, since each is judged by where the other was seen;
-//   - a revision keeps the pods that the traffic it is seen to get needs;
+//   - a revision keeps the pods that the traffic it is seen to get needs, and all of its pods
+//     while the data plane is not seen to serve the weights yet;
 //   - without routes, pods are replaced within maxSurge and maxUnavailable.
 //
 // The rules speak of revisions, not of roles: mid-way through a third revision
@@ -180,6 +181,9 @@ func (w world) ready(has Selected, to string, need int32) bool {
 // keepPods is how many pods a revision may not go below: what the weight needs
 // that it is seen to get, or is about to get. It is never more than the revision has.
 func keepPods(w world, hash string, soon int32) int32 {
+	if !w.verified() {
+		return w.Revisions[hash].Replicas
+	}
 	weight := max(soon, w.servedWeight(hash))
 	need := share(w.replicas, weight, w.total)
 	if hash == w.Current && hash != w.Services.Stable.Hash && !w.abort.Decided {
@@ -206,7 +210,7 @@ type retirement struct {
 func retire(w world, r Revision) retirement {
 	delay, forEver := retireDelay(w, r)
 	return retirement{
-		Stay:  w.selected(r.Hash) || w.servedWeight(r.Hash) > 0 || forEver,
+		Stay:  w.selected(r.Hash) || w.servedWeight(r.Hash) > 0 || !w.verified() || forEver,
 		Until: r.Deadline,
 		Delay: delay,
 	}

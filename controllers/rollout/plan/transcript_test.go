@@ -197,6 +197,10 @@ func (s *story) do(command string) {
 		c.EditSteps(f[1], s.steps(f[2]))
 	case "available":
 		c.SetAvailable(f[1], s.number(f[2]))
+	case "failure": // pods of a revision cannot be created
+		c.Refuse(f[1], strings.TrimSpace(strings.TrimPrefix(arg, f[1])))
+	case "verified":
+		c.Verify(arg == "yes")
 	case "stuck":
 		s.stuck = arg == "on"
 	case "verdict":

@@ -362,7 +362,7 @@ func whyStep(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		}
 	}
 	message := fmt.Sprintf("%s sets weight %d; the routes ask for %d.", w.stepTitle(step), weight, w.Traffic.CanaryWeight)
-	if !valueOr(w.Traffic.Verified, true) {
+	if !w.verified() {
 		message = fmt.Sprintf("%s set weight %d; the data plane was not seen to serve it yet.", w.stepTitle(step), weight)
 	}
 	return &v1alpha1.Why{Code: WhyWaitingForTraffic, Message: message}

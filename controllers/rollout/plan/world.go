@@ -261,8 +261,12 @@ func (w world) pausedByUser() bool { return w.Rollout.Spec.Paused }
 
 // routeAgrees reports whether every route is known to carry its weight.
 func (w world) routeAgrees() bool {
-	return w.Traffic.Exists && w.Traffic.InSync && valueOr(w.Traffic.Verified, true)
+	return w.Traffic.Exists && w.Traffic.InSync && w.verified()
 }
+
+// verified reports whether the data plane serves the weights that the routes
+// ask for, as far as the routers can tell.
+func (w world) verified() bool { return valueOr(w.Traffic.Verified, true) }
 
 // routed reports whether routes split the traffic.
 func (w world) routed() bool { return w.canary.TrafficRouting != nil && w.blueGreen == nil }
