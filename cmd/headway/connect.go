@@ -26,6 +26,7 @@ func (o *options) connect() (*rest.Config, string, error) {
 	}
 	cfg.UserAgent = "headway/" + version
 	cfg.QPS, cfg.Burst = o.qps, o.burst
+	cfg.WarningHandler = rest.NoWarnings{} // They are for who writes a manifest, and would be told at each write.
 	if !o.namespaced {
 		return cfg, "", nil
 	}
