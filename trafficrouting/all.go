@@ -64,6 +64,7 @@ func merge(seen []Observed) Observed {
 		whole.Exists = whole.Exists && one.Exists
 		whole.InSync = whole.InSync && one.InSync && one.CanaryWeight == seen[0].CanaryWeight
 		whole.CanaryWeight = max(whole.CanaryWeight, one.CanaryWeight)
+		whole.Unowned = whole.Unowned || one.Unowned
 		whole.Verified = both(whole.Verified, one.Verified)
 	}
 	return whole

@@ -49,6 +49,7 @@ func (c *Cluster) byPods() bool {
 }
 
 func (c *Cluster) check(a plan.Action) {
+	c.checkOwner(a)
 	switch a := a.(type) {
 	case plan.Route:
 		c.checkRoute(a)
@@ -67,8 +68,36 @@ func (c *Cluster) check(a plan.Action) {
 		if _, exists := c.Revisions[a.Hash]; exists {
 			c.brokef("S14 %s: it exists", a)
 		}
-	case plan.Delay, plan.Keep, plan.Number, plan.Renumber, plan.Sync, plan.StopAnalysis, plan.DeleteAnalysis:
+	case plan.ScaleWorkload:
+		c.checkWorkload(a)
+	case plan.Adopt, plan.Release, plan.Delay, plan.Keep, plan.Number, plan.Renumber, plan.Sync, plan.StopAnalysis, plan.DeleteAnalysis:
 		// they move neither pods nor traffic
+	}
+}
+
+// checkOwner checks S16: what is not the Rollout's is not changed, but for becoming so.
+func (c *Cluster) checkOwner(a plan.Action) {
+	hash, adopts := "", false
+	switch a := a.(type) {
+	case plan.Adopt:
+		hash, adopts = a.Revision, true
+	case plan.Scale:
+		hash = a.Revision
+	case plan.Delay:
+		hash = a.Revision
+	case plan.Keep:
+		hash = a.Revision
+	case plan.Renumber:
+		hash = a.Revision
+	case plan.Sync:
+		hash = a.Revision
+	case plan.DeleteRevision:
+		hash = a.Revision
+	default:
+		return
+	}
+	if c.Revisions[hash].Orphan != adopts {
+		c.brokef("S16 %s: whose it is decides what may be done", a)
 	}
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -91,6 +92,9 @@ func (w world) abortedSince() bool {
 // Service serves a revision and the recorded one has no pod left.
 func knownStable(s Snapshot) string {
 	stable, served := s.Rollout.Status.StableRS, s.Services.Stable.Hash
+	if s.Rollout.Status.CurrentPodHash == "" {
+		return unrecordedStable(s)
+	}
 	if lost := served != s.Current && s.Revisions[served].Available > 0 && s.Revisions[stable].Replicas == 0; lost && stable != "" && stable != s.Current {
 		return served
 	}
@@ -98,6 +102,29 @@ func knownStable(s Snapshot) string {
 		return stable
 	}
 	return ""
+}
+
+// unrecordedStable is the stable revision of a Rollout without a status that
+// finds pods all the same, as one does that was deleted without them and
+// applied again: what the stable Service serves or, without one, the revision
+// with the most pods beside the current one. Its update begins anew.
+func unrecordedStable(s Snapshot) string {
+	switch served := s.Services.Stable.Hash; {
+	case served == s.Current:
+		return "" // as on a first deploy: it is stable with its first pod
+	case s.Revisions[served].Available > 0:
+		return served
+	}
+	best := Revision{}
+	for hash, r := range s.Revisions {
+		if hash == s.Current || !r.Deadline.IsZero() || r.Replicas == 0 || r.Available == 0 {
+			continue
+		}
+		if order := cmp.Or(cmp.Compare(r.Available, best.Available), cmp.Compare(best.Hash, hash)); order > 0 {
+			best = r
+		}
+	}
+	return best.Hash
 }
 
 func countPods(w world) counts {
