@@ -35,6 +35,9 @@ type Cluster struct {
 	Traffic   trafficrouting.Observed
 	Analyses  []plan.Analysis
 
+	// Workload is the Deployment that the Rollout replaces; nil when it has its own template.
+	Workload *plan.Workload
+
 	// Invalid is what is wrong with the spec; nil when nothing is.
 	Invalid *field.Error
 
@@ -74,7 +77,12 @@ func New(ro *v1alpha1.Rollout, template string) *Cluster {
 
 // Snapshot is what a controller with a perfect cache would see.
 func (c *Cluster) Snapshot() plan.Snapshot {
+	var workload *plan.Workload
+	if c.Workload != nil {
+		workload = ptr.To(*c.Workload)
+	}
 	return plan.Snapshot{
+		Workload:  workload,
 		Now:       c.Now,
 		Rollout:   c.Rollout.DeepCopy(),
 		Invalid:   c.Invalid,
@@ -105,6 +113,12 @@ func (c *Cluster) Act(a plan.Action) {
 		c.revise(a.Revision, func(r *plan.Revision) { r.Number = a.To })
 	case plan.Sync:
 		c.revise(a.Revision, func(r *plan.Revision) { r.Drift = false })
+	case plan.Adopt:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Orphan = false })
+	case plan.Release:
+		c.brokef("%s: every ReplicaSet of the model is selected", a)
+	case plan.ScaleWorkload:
+		c.scaleWorkload(a)
 	case plan.Number:
 		c.number(a)
 	case plan.Point:
@@ -153,6 +167,9 @@ func (c *Cluster) number(a plan.Number) {
 		c.Rollout.Annotations = map[string]string{}
 	}
 	c.Rollout.Annotations[v1alpha1.RevisionAnnotation] = strconv.FormatInt(a.To, 10)
+	if a.Workload != 0 {
+		c.Rollout.Annotations[v1alpha1.WorkloadGenerationAnnotation] = strconv.FormatInt(a.Workload, 10)
+	}
 	if a.DefaultReplicas {
 		c.Rollout.Spec.Replicas = ptr.To(v1alpha1.DefaultReplicas)
 	}
@@ -205,6 +222,9 @@ func (c *Cluster) Settle() {
 	for hash := range c.Revisions {
 		c.running[hash] = c.Revisions[hash].Replicas
 		c.revise(hash, func(r *plan.Revision) { r.Pods, r.Ready, r.Available = r.Replicas, r.Replicas, r.Replicas })
+	}
+	if c.Workload != nil {
+		c.Workload.Available = c.Workload.Replicas
 	}
 	for _, run := range slices.Clone(c.Analyses) {
 		switch {

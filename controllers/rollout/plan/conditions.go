@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,7 +99,9 @@ func progressing(w world, st v1alpha1.RolloutStatus) condition {
 }
 
 // currentName is the name of the current ReplicaSet, which may not exist yet.
-func (w world) currentName() string { return w.Rollout.Name + "-" + w.Current }
+func (w world) currentName() string {
+	return cmp.Or(w.current().Name, w.Rollout.Name+"-"+w.Current)
+}
 
 // abortMessage is written once: the facts it is made of may be gone later.
 func abortMessage(w world) string {

@@ -12,7 +12,8 @@ import "time"
 //   - one of the two moves at a time, since each is judged by where the other was seen;
 //   - a revision keeps the pods that the traffic it is seen to get needs, and all of its pods
 //     while the data plane is not seen to serve the weights yet;
-//   - without routes, pods are replaced within maxSurge and maxUnavailable.
+//   - without routes, pods are replaced within maxSurge and maxUnavailable;
+//   - a Deployment that is replaced loses no more pods than the Rollout serves with.
 //
 // The rules speak of revisions, not of roles: mid-way through a third revision
 // the canary Service still selects the second one.
@@ -22,6 +23,7 @@ func guard(w world, want target) target {
 		safe.canary = safeCanaryService(w, want.canary)
 		safe.stable = safeStableService(w, want)
 		safe.sizes = withinBudget(w, want, safe)
+		safe.workload = safeWorkload(w, want, safe)
 		safe.hold = want.hold || w.Traffic.CanaryWeight > 0 // pods count for nothing while old routes split the traffic
 		return safe
 	}
@@ -35,6 +37,7 @@ func guard(w world, want target) target {
 	for hash, size := range want.sizes {
 		safe.sizes[hash] = max(size, keepPods(w, hash, safe.serves(w, hash)))
 	}
+	safe.workload = safeWorkload(w, want, safe)
 	return safe
 }
 
@@ -132,7 +135,7 @@ func safeStableService(w world, want target) string {
 	switch {
 	case w.abort.Decided || w.capacity(has.Hash) == 0 && has.Hash != "":
 		need = max(0, need-tolerated(w.canary.MaxUnavailable, w.replicas))
-		if w.capacity(has.Hash) == 0 {
+		if w.capacity(has.Hash) == 0 && has.Hash != "" {
 			need = 0 // whatever is there beats nothing
 		}
 	case has.Hash == "" && w.rolling(): // it reaches the pods of both: as soon as most of them are there

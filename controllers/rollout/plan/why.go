@@ -398,7 +398,7 @@ func whyAtRest(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 			Unblock: fmt.Sprintf("if it stays: kubectl rollouts get rollout %s shows the pods", w.named()),
 		}
 	}
-	return &v1alpha1.Why{Code: WhyHealthy, Message: fmt.Sprintf("Revision %d is stable and serves all traffic.", number)}
+	return &v1alpha1.Why{Code: WhyHealthy, Message: fmt.Sprintf("Revision %d is stable and serves all traffic.", number) + keptWorkload(w)}
 }
 
 // keepSince keeps the time at which a reason began.
