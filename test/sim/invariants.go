@@ -19,6 +19,16 @@ type memory struct {
 	agreed  bool   // a person promoted this update
 	fast    bool   // the update goes back to pods that still run
 	again   bool   // the Rollout was applied again over the pods of a former one
+	// excused are revisions whose steps a person skipped: they may be recorded as stable late, in another update.
+	excused map[string]bool
+}
+
+// skip notes that a person skipped steps of the update to a revision.
+func (m *memory) skip(hash string) {
+	if m.excused == nil {
+		m.excused = map[string]bool{}
+	}
+	m.skipped, m.excused[hash] = true, true
 }
 
 func (c *Cluster) replicas() int32 { return ptr.Deref(c.Rollout.Spec.Replicas, 1) }
@@ -458,7 +468,8 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 	if !c.tookOver(st) {
 		c.brokef("S6 %s became stable before its traffic was seen on it", st.StableRS)
 	}
-	if c.memory.skipped || c.memory.fast || old.PromoteFull || c.inWindow() {
+	late := st.StableRS != st.CurrentPodHash && c.memory.excused[st.StableRS]
+	if c.memory.skipped || c.memory.fast || old.PromoteFull || c.inWindow() || late {
 		return
 	}
 	if b := c.blueGreen(); b != nil && b.PostPromotionAnalysis != nil && !c.passedKind(v1alpha1.RolloutTypePostPromotion, st.StableRS) {

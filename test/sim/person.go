@@ -39,7 +39,7 @@ func (c *Cluster) Promote() {
 		return
 	}
 	st.CurrentStepIndex = ptr.To(ptr.Deref(st.CurrentStepIndex, 0) + 1)
-	c.memory.skipped = true
+	c.memory.skip(c.Template)
 }
 
 // PromoteFull skips everything that is left.
@@ -49,7 +49,7 @@ func (c *Cluster) PromoteFull() {
 	}
 	c.did("promote --full")
 	c.Rollout.Status.PromoteFull = true
-	c.memory.skipped = true
+	c.memory.skip(c.Template)
 }
 
 // Abort takes the update back.

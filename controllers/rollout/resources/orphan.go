@@ -12,15 +12,20 @@ import (
 )
 
 // Adoptable reports whether a ReplicaSet that nobody controls is to become one
-// of the Rollout. Its labels must be those of the Rollout. Where those of
-// others are the same, the name decides; where it does not, nobody adopts it,
-// since what is taken by mistake loses its pods.
+// of the Rollout. Its labels must be those of the Rollout, and then the name
+// decides: what has another is that of another Rollout, and what is taken by
+// mistake loses its pods. A Rollout that begins, under a new name, takes over
+// what nobody else has a claim to.
 func Adoptable(ro *v1alpha1.Rollout, rs *appsv1.ReplicaSet, others []v1alpha1.Rollout) bool {
 	if ro.Spec.Selector == nil || !Claims(ro, rs.Labels) || rs.Annotations[v1alpha1.ExperimentAnnotation] != "" {
 		return false
 	}
 	if named(ro, rs) {
 		return true
+	}
+	st, hash := &ro.Status, rs.Labels[v1alpha1.PodTemplateHashLabel]
+	if begun := st.CurrentPodHash != ""; begun && hash != st.CurrentPodHash && hash != st.StableRS {
+		return false
 	}
 	return !slices.ContainsFunc(others, func(other v1alpha1.Rollout) bool { return named(&other, rs) || Claims(&other, rs.Labels) })
 }
