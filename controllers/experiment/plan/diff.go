@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // diff is the actions that lead an Experiment that has not ended to what its
@@ -125,13 +126,13 @@ func leftovers(w world) []Action {
 func takeDown(w world) []Action {
 	actions := stop(w, func(Run) bool { return true }, "the Experiment has ended")
 	for _, set := range w.allSets() {
-		delay := w.Experiment.ScaleDownDelay()
+		until := w.keptUntil(set)
 		switch {
 		case set.Replicas == 0:
-		case delay > 0 && set.Deadline.IsZero():
-			actions = append(actions, Delay{set.Name, w.Now.Add(delay), fmt.Sprintf("the Experiment has ended; its pods stay for %s", delay)})
-		case delay == 0 || !w.Now.Before(set.Deadline):
+		case !w.Now.Before(until):
 			actions = append(actions, Scale{Set: set.Name, From: set.Replicas, To: 0, KeepDeadline: true, Why: "the Experiment has ended"})
+		case set.Deadline.Before(until):
+			actions = append(actions, Delay{set.Name, until, fmt.Sprintf("the Experiment has ended; its pods stay for %s", w.Experiment.ScaleDownDelay())})
 		}
 	}
 	for _, service := range w.Services {
@@ -140,6 +141,21 @@ func takeDown(w world) []Action {
 		}
 	}
 	return actions
+}
+
+// keptUntil is until when pods stay after the end: for the delay, or until a
+// later deadline that somebody has set. An earlier deadline is that of an
+// attempt before this one.
+func (w world) keptUntil(set Set) time.Time {
+	end, delay := w.endedAt(), w.Experiment.ScaleDownDelay()
+	switch {
+	case !end.IsZero() && end.Add(delay).After(set.Deadline):
+		return end.Add(delay)
+	case end.IsZero() && set.Deadline.IsZero():
+		return w.Now.Add(delay)
+	default:
+		return set.Deadline
+	}
 }
 
 // emptied reports whether no pod of a template is available, or will be.

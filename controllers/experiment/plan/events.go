@@ -22,7 +22,7 @@ func events(w world, st v1alpha1.ExperimentStatus) []Event {
 		})
 	}
 	for _, run := range st.AnalysisRuns {
-		if w.recordedRun(run.Name).Phase == run.Phase {
+		if w.recordedRun(run.Name).Phase == run.Phase || w.ended() { // What a stopped run comes to is no news.
 			continue
 		}
 		list = append(list, Event{

@@ -115,7 +115,7 @@ func alarms(w world, st v1alpha1.ExperimentStatus) []time.Time {
 	if w.ended() {
 		for _, set := range w.allSets() {
 			if set.Replicas > 0 {
-				at = append(at, set.Deadline)
+				at = append(at, w.keptUntil(set))
 			}
 		}
 		return at

@@ -193,6 +193,7 @@ func endedStatus(w world) v1alpha1.ExperimentStatus {
 func invalidStatus(w world) v1alpha1.ExperimentStatus {
 	st := *w.old.DeepCopy()
 	st.Phase, st.Message = v1alpha1.AnalysisPhaseError, invalidMessage(w)
+	endTemplates(w, &st)
 	st.Conditions = conditions(w, st)
 	return st
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -32,6 +34,16 @@ func wasInvalid(st v1alpha1.ExperimentStatus) bool {
 
 // ended reports that the end of this attempt is recorded.
 func (w world) ended() bool { return w.old.Phase.Completed() }
+
+// endedAt is when the end was recorded; zero when another controller recorded it otherwise.
+func (w world) endedAt() time.Time {
+	for _, c := range w.old.Conditions {
+		if c.Type == v1alpha1.ExperimentProgressing && c.Status == corev1.ConditionFalse {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return time.Time{}
+}
 
 // begins reports that nothing is recorded about this attempt yet.
 func (w world) begins() bool { return w.old.Phase == "" }
