@@ -88,7 +88,7 @@ func warmed(o *options) []client.Object {
 		return objects
 	}
 	objects = append(objects,
-		&v1alpha1.Rollout{}, &v1alpha1.AnalysisTemplate{}, &appsv1.ReplicaSet{}, &corev1.Service{}, &networkingv1.Ingress{})
+		&v1alpha1.Rollout{}, &v1alpha1.Experiment{}, &v1alpha1.AnalysisTemplate{}, &appsv1.ReplicaSet{}, &corev1.Service{}, &networkingv1.Ingress{})
 	if !o.namespaced {
 		objects = append(objects, &v1alpha1.ClusterAnalysisTemplate{})
 	}

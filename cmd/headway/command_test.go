@@ -20,6 +20,7 @@ func TestCommandLine(t *testing.T) {
 		{"an accepted flag without effect still needs its type", []string{"--service-threads=many"}, exitUsage, `invalid argument "many" for "--service-threads"`},
 		{"an argument is refused", []string{"run", "now"}, exitUsage, `unexpected argument "run now"`},
 		{"no workers is refused", []string{"--rollout-threads=0"}, exitUsage, "--rollout-threads 0: use 1 or more"},
+		{"no workers for experiments is refused", []string{"--experiment-threads=0"}, exitUsage, "--experiment-threads 0: use 1 or more"},
 		{"no workers for analyses is refused", []string{"--analysis-threads=0"}, exitUsage, "--analysis-threads 0: use 1 or more"},
 		{"the spelling of earlier versions is understood", []string{"--metricsport=65536"}, exitUsage, "--metricsPort 65536: use 1 to 65535"},
 		{"a port that does not exist is refused", []string{"--metricsPort=65536"}, exitUsage, "--metricsPort 65536: use 1 to 65535"},

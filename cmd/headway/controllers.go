@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/headway-rollouts/headway/controllers/analysisrun"
+	"github.com/headway-rollouts/headway/controllers/experiment"
 	"github.com/headway-rollouts/headway/controllers/rollout"
 )
 
@@ -26,6 +27,9 @@ func addControllers(mgr manager.Manager, o *options, sights cache.Cache) error {
 	if !o.runsRollouts() {
 		return nil
 	}
+	if err := addExperiments(mgr, o, recorder); err != nil {
+		return err
+	}
 	return addRollouts(mgr, o, recorder, sights)
 }
 
@@ -40,6 +44,22 @@ func addAnalysisRuns(mgr manager.Manager, o *options, recorder record.EventRecor
 	})
 	if err := r.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("adding the controller of AnalysisRuns: %w", err)
+	}
+	return nil
+}
+
+func addExperiments(mgr manager.Manager, o *options, recorder record.EventRecorder) error {
+	r := experiment.New(experiment.Options{
+		Client:           mgr.GetClient(),
+		APIReader:        mgr.GetAPIReader(),
+		Recorder:         recorder,
+		Clock:            clock.RealClock{},
+		Concurrency:      o.experimentThreads,
+		ClusterTemplates: !o.namespaced,
+		Resync:           o.resync(),
+	})
+	if err := r.SetupWithManager(mgr); err != nil {
+		return fmt.Errorf("adding the controller of Experiments: %w", err)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // portOff is the value of a port flag that serves nothing; 0 takes any free port.
 const portOff = -1
 
-// controllersAnalysis is the one subset that --controllers can name: AnalysisRuns without Rollouts.
+// controllersAnalysis is the one subset that --controllers can name: AnalysisRuns without Rollouts and Experiments.
 const controllersAnalysis = "analysis"
 
 // options is what the command line says.
@@ -34,9 +34,10 @@ type options struct {
 	qps   float32
 	burst int
 
-	rolloutThreads, analysisThreads int
-	rolloutResync                   int
-	controllers                     []string
+	rolloutThreads, experimentThreads, analysisThreads int
+
+	rolloutResync int
+	controllers   []string
 
 	leaderElect                               bool
 	leaseDuration, renewDeadline, retryPeriod time.Duration
@@ -50,7 +51,7 @@ func defaultOptions() *options {
 		logLevel: "info", logFormat: formatText,
 		metricsPort: 8090, healthzPort: 8080,
 		qps: -1, burst: 80,
-		rolloutThreads: 10, analysisThreads: 30, rolloutResync: 900,
+		rolloutThreads: 10, experimentThreads: 10, analysisThreads: 30, rolloutResync: 900,
 		leaderElect: true, leaseDuration: 15 * time.Second, renewDeadline: 10 * time.Second, retryPeriod: 2 * time.Second,
 	}
 }
@@ -78,6 +79,7 @@ func (o *options) bind(fs *pflag.FlagSet) {
 	fs.Float32Var(&o.qps, "qps", o.qps, "requests to the API server per second; -1 is no limit")
 	fs.IntVar(&o.burst, "burst", o.burst, "requests to the API server in a burst, when --qps is set")
 	fs.IntVar(&o.rolloutThreads, "rollout-threads", o.rolloutThreads, "Rollouts handled at once")
+	fs.IntVar(&o.experimentThreads, "experiment-threads", o.experimentThreads, "Experiments handled at once")
 	fs.IntVar(&o.analysisThreads, "analysis-threads", o.analysisThreads, "AnalysisRuns handled at once")
 	fs.IntVar(&o.rolloutResync, "rollout-resync", o.rolloutResync, "seconds after which every Rollout is looked at again; 0 is never")
 	fs.StringSliceVar(&o.controllers, "controllers", nil, "what to run: analysis, or nothing for everything")
@@ -102,6 +104,7 @@ func (o *options) validate() error {
 	bad(!isPort(o.metricsPort), "--metricsPort %d: use 1 to 65535, 0 for any free port, or -1 for none", o.metricsPort)
 	bad(!isPort(o.healthzPort), "--healthzPort %d: use 1 to 65535, 0 for any free port, or -1 for none", o.healthzPort)
 	bad(o.rolloutThreads < 1, "--rollout-threads %d: use 1 or more", o.rolloutThreads)
+	bad(o.experimentThreads < 1, "--experiment-threads %d: use 1 or more", o.experimentThreads)
 	bad(o.analysisThreads < 1, "--analysis-threads %d: use 1 or more", o.analysisThreads)
 	bad(o.rolloutResync < 0, "--rollout-resync %d: use seconds, or 0 for never", o.rolloutResync)
 	bad(o.qps == 0, "--qps 0 would send nothing: use a rate, or -1 for no limit")
@@ -136,7 +139,7 @@ func (o *options) validateLease() []error {
 	return errs
 }
 
-// runsRollouts reports whether the controller of Rollouts is to run; AnalysisRuns always are.
+// runsRollouts reports whether the controllers of Rollouts and Experiments are to run; that of AnalysisRuns always is.
 func (o *options) runsRollouts() bool {
 	return !slices.Contains(o.controllers, controllersAnalysis)
 }

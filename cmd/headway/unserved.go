@@ -16,12 +16,10 @@ type unservedFlag struct {
 
 const (
 	oneController = "its work is part of the Rollout controller; see --rollout-threads"
-	noExperiments = "Experiments are not served yet"
 	noRouter      = "this router is not served yet"
 )
 
 var unservedFlags = []unservedFlag{
-	{"experiment-threads", 10, noExperiments},
 	{"service-threads", 10, oneController},
 	{"ingress-threads", 10, oneController},
 	{"ephemeral-metadata-threads", 10, "ephemeral metadata is not served yet"},

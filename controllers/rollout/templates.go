@@ -3,15 +3,13 @@ package rollout
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/analysistemplates"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
 	"github.com/headway-rollouts/headway/controllers/rollout/resources"
 )
@@ -82,7 +80,7 @@ func (r *Reconciler) checkAnalysis(ctx context.Context, seen *observed, a *v1alp
 	switch {
 	case errors.Is(err, resources.ErrNotYet) && seen.Rollout.Status.StableRS == "":
 		return nil // a first deploy needs no analysis, and brings the status
-	case apierrors.IsNotFound(err), isTemplateError(err):
+	case analysistemplates.IsMistake(err):
 		return field.Invalid(path, templateNames(a), err.Error())
 	case err != nil:
 		return err
@@ -102,58 +100,22 @@ func templateNames(a *v1alpha1.RolloutAnalysis) string {
 	return strings.Join(names, ",")
 }
 
-// templateError is an error in what the user wrote, as opposed to one in reading it.
-type templateError struct{ error }
-
-func (e templateError) Unwrap() error { return e.error }
-
-func isTemplateError(err error) bool {
-	_, is := err.(templateError) //nolint:errorlint // It is never wrapped.
-	return is
-}
-
 // runSpec is the spec of the AnalysisRun that an analysis of the Rollout asks for.
 func (r *Reconciler) runSpec(ctx context.Context, seen *observed, a *v1alpha1.RolloutAnalysis) (v1alpha1.AnalysisRunSpec, error) {
 	args, err := resources.Arguments(seen.Rollout, a.Args, seen.Rollout.Status.StableRS, seen.Current)
 	if err != nil {
-		return v1alpha1.AnalysisRunSpec{}, templateError{err}
+		return v1alpha1.AnalysisRunSpec{}, analysistemplates.Mistake{Err: err}
 	}
-	var readErr error
-	spec, err := analysis.Flatten(a.Templates, func(ref v1alpha1.AnalysisTemplateRef) (*v1alpha1.AnalysisTemplateSpec, error) {
-		spec, err := r.template(ctx, seen.Rollout.Namespace, ref)
-		if err != nil && !apierrors.IsNotFound(err) {
-			readErr = err
-		}
-		return spec, err
-	}, analysis.Overrides{Args: args, DryRun: a.DryRun, MeasurementRetention: a.MeasurementRetention})
-	switch {
-	case readErr != nil:
-		return v1alpha1.AnalysisRunSpec{}, readErr
-	case err != nil:
-		return v1alpha1.AnalysisRunSpec{}, templateError{err}
+	templates := analysistemplates.Reader{Client: r.Client, Cluster: r.ClusterTemplates}
+	spec, err := templates.Spec(ctx, seen.Rollout.Namespace, a.Templates,
+		analysis.Overrides{Args: args, DryRun: a.DryRun, MeasurementRetention: a.MeasurementRetention})
+	if err != nil {
+		return v1alpha1.AnalysisRunSpec{}, err
 	}
 	if err := resources.FillFields(seen.Rollout, spec.Args); err != nil {
-		return v1alpha1.AnalysisRunSpec{}, templateError{err}
+		return v1alpha1.AnalysisRunSpec{}, analysistemplates.Mistake{Err: err}
 	}
 	return spec, nil
-}
-
-func (r *Reconciler) template(ctx context.Context, namespace string, ref v1alpha1.AnalysisTemplateRef) (*v1alpha1.AnalysisTemplateSpec, error) {
-	if !ref.ClusterScope {
-		var template v1alpha1.AnalysisTemplate
-		if err := r.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.TemplateName}, &template); err != nil {
-			return nil, fmt.Errorf("reading AnalysisTemplate %s: %w", ref.TemplateName, err)
-		}
-		return &template.Spec, nil
-	}
-	if !r.ClusterTemplates {
-		return nil, templateError{fmt.Errorf("ClusterAnalysisTemplate %s cannot be read by a namespaced controller: use an AnalysisTemplate", ref.TemplateName)}
-	}
-	var template v1alpha1.ClusterAnalysisTemplate
-	if err := r.Client.Get(ctx, client.ObjectKey{Name: ref.TemplateName}, &template); err != nil {
-		return nil, fmt.Errorf("reading ClusterAnalysisTemplate %s: %w", ref.TemplateName, err)
-	}
-	return &template.Spec, nil
 }
 
 // analysisOf is the part of the spec that an AnalysisRun is started for.

@@ -118,6 +118,17 @@ const (
 	TemplateStatusError       TemplateStatusCode = "Error"
 )
 
+// Completed reports whether the state is final.
+func (s TemplateStatusCode) Completed() bool {
+	switch s {
+	case TemplateStatusSuccessful, TemplateStatusFailed, TemplateStatusError:
+		return true
+	case TemplateStatusProgressing, TemplateStatusRunning:
+		return false
+	}
+	return false
+}
+
 // ExperimentStatus is what the controller saw.
 type ExperimentStatus struct {
 	// Pending, Running, Successful, Failed, Error or Inconclusive.
@@ -187,6 +198,14 @@ type ExperimentAnalysisRunStatus struct {
 
 // ExperimentConditionType is the type of a condition.
 type ExperimentConditionType string
+
+// Conditions of an Experiment.
+const (
+	// ExperimentProgressing is true until the Experiment has ended.
+	ExperimentProgressing ExperimentConditionType = "Progressing"
+	// ExperimentInvalidSpec is present while the spec cannot be followed.
+	ExperimentInvalidSpec ExperimentConditionType = "InvalidSpec"
+)
 
 // ExperimentCondition is one fact about an Experiment.
 type ExperimentCondition struct {

@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -20,6 +21,7 @@ func ValidateExperiment(e *Experiment) field.ErrorList {
 		errs = append(errs, validateUniqueLabel(spec.Templates[i].Name, seen, path.Child("name"))...)
 		errs = append(errs, validateExperimentTemplate(e, &spec.Templates[i], path)...)
 	}
+	errs = append(errs, validateTemplateServices(spec.Templates, at.Child("templates"))...)
 	errs = append(errs, validateLength(spec.Duration, at.Child("duration"))...)
 	errs = append(errs, nonNegative(spec.ProgressDeadlineSeconds, at.Child("progressDeadlineSeconds"))...)
 	errs = append(errs, nonNegative(spec.ScaleDownDelaySeconds, at.Child("scaleDownDelaySeconds"))...)
@@ -39,6 +41,37 @@ func validateExperimentTemplate(e *Experiment, t *TemplateSpec, at *field.Path) 
 	errs = append(errs, validateSelector(t.Selector, at.Child("selector"))...)
 	errs = append(errs, validatePodTemplate(&t.Template, at.Child("template"))...)
 	return append(errs, validateSelected(t.Selector, &t.Template, at)...)
+}
+
+// validateTemplateServices finds Services that could not be made: one without a
+// port, and two of one name.
+func validateTemplateServices(templates []TemplateSpec, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	seen := map[string]bool{}
+	for i := range templates {
+		t := &templates[i]
+		if t.Service == nil {
+			continue
+		}
+		path := at.Index(i).Child("service")
+		if t.Template.Malformed == "" && !hasPort(t.Template.Spec.Containers) {
+			errs = append(errs, field.Invalid(path, t.Service.Name, "a Service needs a port: add a containerPort to the template"))
+		}
+		if name := t.Service.Name; name != "" && seen[name] {
+			errs = append(errs, field.Duplicate(path.Child("name"), name))
+		}
+		seen[t.Service.Name] = true
+	}
+	return errs
+}
+
+func hasPort(containers []corev1.Container) bool {
+	for i := range containers {
+		if len(containers[i].Ports) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func validateExperimentAnalyses(analyses []ExperimentAnalysisTemplateRef, at *field.Path) field.ErrorList {

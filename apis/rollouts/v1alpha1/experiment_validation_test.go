@@ -74,6 +74,21 @@ func TestValidateExperiment(t *testing.T) {
 			[]string{`spec.templates[0].template.metadata.labels: Invalid value: "app=purple": the selector app=orange does not select these labels: make them agree`},
 		},
 		{
+			"a Service has a port",
+			func(e *v1alpha1.Experiment) { e.Spec.Templates[0].Service = &v1alpha1.TemplateService{} },
+			[]string{`spec.templates[0].service: Invalid value: "": a Service needs a port: add a containerPort to the template`},
+		},
+		{
+			"two templates have two Services",
+			func(e *v1alpha1.Experiment) {
+				e.Spec.Templates[0].Service = &v1alpha1.TemplateService{Name: "web"}
+				e.Spec.Templates[0].Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 8080}}
+				e.Spec.Templates = append(e.Spec.Templates, *e.Spec.Templates[0].DeepCopy())
+				e.Spec.Templates[1].Name = "orange"
+			},
+			[]string{`spec.templates[1].service.name: Duplicate value: "web"`},
+		},
+		{
 			"analyses have names and templates",
 			func(e *v1alpha1.Experiment) {
 				e.Spec.Analyses = append(e.Spec.Analyses, e.Spec.Analyses[0], v1alpha1.ExperimentAnalysisTemplateRef{})

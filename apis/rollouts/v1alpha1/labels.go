@@ -32,6 +32,16 @@ const (
 	StepHashAnnotation = "rollout.argoproj.io/step-hash"
 	// StepIndexLabel is the step an AnalysisRun of type Step gates.
 	StepIndexLabel = "step-index"
+	// ExperimentNameAnnotation names the Experiment that a ReplicaSet or Service is part of.
+	ExperimentNameAnnotation = "experiment.argoproj.io/name"
+	// ExperimentTemplateAnnotation names the template of the Experiment that a ReplicaSet or Service was made of.
+	ExperimentTemplateAnnotation = "experiment.argoproj.io/template-name"
+	// ExperimentAnalysisAnnotation names the analysis of the Experiment that an AnalysisRun was made of. Additive to
+	// the served API.
+	ExperimentAnalysisAnnotation = "experiment.argoproj.io/analysis-name"
+	// ExperimentAvailableAnnotation is status.availableAt of the Experiment when an AnalysisRun was made, which tells
+	// the runs of one attempt from those before a retry. Additive to the served API.
+	ExperimentAvailableAnnotation = "experiment.argoproj.io/available-at"
 )
 
 // Values of spec.workloadRef.scaleDown.

@@ -11,6 +11,8 @@ var (
 	GroupVersion = schema.GroupVersion{Group: "argoproj.io", Version: "v1alpha1"}
 	// RolloutKind is the kind that owns ReplicaSets, AnalysisRuns and canary routes.
 	RolloutKind = GroupVersion.WithKind("Rollout")
+	// ExperimentKind is the kind that owns ReplicaSets, Services and AnalysisRuns of its own.
+	ExperimentKind = GroupVersion.WithKind("Experiment")
 
 	schemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 	// AddToScheme registers every kind of this package.

@@ -214,6 +214,17 @@ func (e *Experiment) ScaleDownDelay() time.Duration {
 	return secondsOr(e.Spec.ScaleDownDelaySeconds, DefaultScaleDownDelay)
 }
 
+// Length is how long the Experiment runs once all its pods are available; timed
+// is false for one that only its analyses or a person end. A length that cannot
+// be understood, which validation refuses, is none.
+func (e *Experiment) Length() (length time.Duration, timed bool) {
+	if e.Spec.Duration == "" {
+		return 0, false
+	}
+	length, err := e.Spec.Duration.Duration()
+	return length, err == nil
+}
+
 // abortDelay reads a delay after an abort, of which 0 means for ever.
 func abortDelay(given *int32) (delay time.Duration, keep bool) {
 	if given != nil && *given == 0 {
