@@ -20,8 +20,10 @@ func RandomRollout(rng *rand.Rand) *v1alpha1.Rollout {
 	ro.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
 	if rng.IntN(4) == 0 {
 		ro.Spec.Strategy.BlueGreen = randomBlueGreen(rng)
+		ro.Spec.Strategy.BlueGreen.AntiAffinity = randomAffinity(rng)
 	} else {
 		ro.Spec.Strategy.Canary = randomCanary(rng)
+		ro.Spec.Strategy.Canary.AntiAffinity = randomAffinity(rng)
 	}
 	ro.Spec.RevisionHistoryLimit = ptr.To(int32(rng.IntN(4)))
 	ro.Spec.ProgressDeadlineAbort = rng.IntN(3) == 0
@@ -159,6 +161,8 @@ type History struct {
 	rng         *rand.Rand
 	formerSteps string
 	former      []v1alpha1.CanaryStep
+	// guarded: a PodDisruptionBudget lets no pod go.
+	guarded bool
 }
 
 // NewHistory begins the history of a seed.
@@ -196,7 +200,7 @@ func (h *History) reconcile() {
 			h.logf("(crash)")
 			return
 		}
-		if skip && h.rng.IntN(2) == 0 {
+		if _, evicts := a.(plan.Evict); evicts && h.guarded || skip && h.rng.IntN(2) == 0 {
 			continue // the API server refused this one
 		}
 		h.Act(a)
@@ -221,7 +225,7 @@ func (h *History) event() {
 
 func (h *History) personActs() {
 	st := h.Rollout.Status
-	switch n := h.rng.IntN(47); {
+	switch n := h.rng.IntN(54); {
 	case n < 8:
 		h.Deploy(fmt.Sprintf("v%d", 1+h.rng.IntN(5)))
 	case n < 12:
@@ -240,6 +244,8 @@ func (h *History) personActs() {
 		h.Meddle(int32(h.rng.IntN(int(h.maxWeight()) + 1)))
 	case n < 44:
 		h.accident()
+	case n < 50:
+		h.troublePods()
 	default:
 		h.editSteps()
 	}
@@ -299,6 +305,7 @@ func (h *History) podsComeAndGo() {
 // rest stops all trouble and expects the last revision to become stable, alone and quiet.
 func (h *History) rest() {
 	h.Pause(false)
+	h.guarded = false
 	h.Deploy("last")
 	if h.replicas() == 0 {
 		h.Cluster.Scale(3)
@@ -321,6 +328,7 @@ func (h *History) rest() {
 			h.brokef("L6 %s still has %d pods", hash, r.Replicas)
 		}
 	}
+	h.checkPods()
 	h.quiet()
 }
 

@@ -20,6 +20,8 @@ func diff(w world, safe target) []Action {
 	actions = append(actions, grow(w, safe)...)
 	actions = append(actions, analyses(w)...)
 	actions = append(actions, shrink(w, safe)...)
+	actions = append(actions, restarts(w, actions)...)
+	actions = append(actions, labels(w)...)
 	return append(actions, tidy(w)...)
 }
 
@@ -124,12 +126,13 @@ func revise(w world, safe target) []Action {
 		if safe.hold {
 			size = 0
 		}
-		actions = append(actions, CreateRevision{w.Current, number, size, whySize(w, w.Current)})
+		actions = append(actions, CreateRevision{w.Current, number, size, w.metadata(w.Current), w.avoids(), whySize(w, w.Current)})
 	case current.Number != number:
 		actions = append(actions, Renumber{w.Current, current.Number, number, "the revision is wanted again"})
 	case current.Drift:
 		actions = append(actions, Sync{w.Current, "the Rollout's annotations or minReadySeconds changed"})
 	}
+	actions = append(actions, avoid(w)...)
 	if w.Rollout.Annotations[numberAnnotation] != fmt.Sprint(number) || w.Rollout.Spec.Replicas == nil {
 		actions = append(actions, Number{number, w.Rollout.Spec.Replicas == nil, "it names the current revision"})
 	}

@@ -12,13 +12,9 @@ import (
 // an error and never a silent omission: a header route that is not made, or a
 // restart that does not happen, would be found at the worst moment.
 func unserved(ro *v1alpha1.Rollout) *field.Error {
-	spec := field.NewPath("spec")
 	canary := ro.Spec.Strategy.Canary
 	if canary == nil {
-		if err := unservedSpec(ro, nil); err != nil {
-			return err
-		}
-		return unservedBlueGreen(ro.Spec.Strategy.BlueGreen, spec.Child("strategy", "blueGreen"))
+		return unservedSpec(ro, nil)
 	}
 	for _, check := range []func(*v1alpha1.Rollout, *v1alpha1.CanaryStrategy) *field.Error{unservedSpec, unservedCanary, unservedRouting, unservedStep} {
 		if err := check(ro, canary); err != nil {
@@ -34,11 +30,8 @@ func notYet(path *field.Path, instead string) *field.Error {
 
 func unservedSpec(ro *v1alpha1.Rollout, _ *v1alpha1.CanaryStrategy) *field.Error {
 	spec := field.NewPath("spec")
-	switch restart := ro.Spec.RestartAt; {
-	case ro.Spec.WorkloadRef != nil:
+	if ro.Spec.WorkloadRef != nil {
 		return notYet(spec.Child("workloadRef"), "put the pod template into spec.template")
-	case restart != nil && (ro.Status.RestartedAt == nil || !ro.Status.RestartedAt.Equal(restart)):
-		return notYet(spec.Child("restartAt"), "remove the field and change an annotation of the pod template instead")
 	}
 	return nil
 }
@@ -50,33 +43,11 @@ func unservedCanary(_ *v1alpha1.Rollout, c *v1alpha1.CanaryStrategy) *field.Erro
 		used bool
 		name string
 	}{
-		{c.AntiAffinity != nil, "antiAffinity"},
-		{c.CanaryMetadata != nil, "canaryMetadata"},
-		{c.StableMetadata != nil, "stableMetadata"},
 		{c.DynamicStableScale, "dynamicStableScale"},
 		{c.PingPong != nil, "pingPong"},
 	} {
 		if check.used {
 			return notYet(path.Child(check.name), remove)
-		}
-	}
-	return nil
-}
-
-func unservedBlueGreen(b *v1alpha1.BlueGreenStrategy, path *field.Path) *field.Error {
-	if b == nil {
-		return nil // validation reports it
-	}
-	for _, check := range []struct {
-		used bool
-		name string
-	}{
-		{b.AntiAffinity != nil, "antiAffinity"},
-		{b.PreviewMetadata != nil, "previewMetadata"},
-		{b.ActiveMetadata != nil, "activeMetadata"},
-	} {
-		if check.used {
-			return notYet(path.Child(check.name), "remove the field")
 		}
 	}
 	return nil
