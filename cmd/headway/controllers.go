@@ -46,6 +46,7 @@ func addAnalysisRuns(mgr manager.Manager, o *options, recorder record.EventRecor
 func addRollouts(mgr manager.Manager, o *options, recorder record.EventRecorder) error {
 	r := rollout.New(rollout.Options{
 		Client:           mgr.GetClient(),
+		APIReader:        mgr.GetAPIReader(),
 		Recorder:         recorder,
 		Clock:            clock.RealClock{},
 		Concurrency:      o.rolloutThreads,

@@ -25,6 +25,8 @@ import (
 type Options struct {
 	// Client reads from a cache and writes to the API server.
 	Client client.Client
+	// APIReader reads pods from the API server itself, when some have to be restarted or labelled.
+	APIReader client.Reader
 	// Recorder sends Events; required.
 	Recorder record.EventRecorder
 	// Clock is the source of time. Default the real one.

@@ -26,15 +26,22 @@ type observed struct {
 
 	replicaSets map[string]*appsv1.ReplicaSet    // by hash
 	runs        map[string]*v1alpha1.AnalysisRun // by name
+	pods        map[string]*corev1.Pod           // by name
+
+	// refused are the evictions that have to wait, told by carrying out the plan.
+	refused []refusal
 }
 
-// observe reads everything the planner may know, all of it from the cache. It changes nothing.
+// observe reads everything the planner may know, all of it but single pods from the cache. It changes nothing.
 func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*observed, error) {
-	seen := &observed{Snapshot: plan.Snapshot{Now: r.Clock.Now(), Rollout: ro}, replicaSets: map[string]*appsv1.ReplicaSet{}, runs: map[string]*v1alpha1.AnalysisRun{}}
+	seen := &observed{Snapshot: plan.Snapshot{Now: r.Clock.Now(), Rollout: ro}, replicaSets: map[string]*appsv1.ReplicaSet{}, runs: map[string]*v1alpha1.AnalysisRun{}, pods: map[string]*corev1.Pod{}}
 	if err := r.observeRevisions(ctx, seen); err != nil {
 		return nil, err
 	}
 	if err := r.observeAnalyses(ctx, seen); err != nil {
+		return nil, err
+	}
+	if err := r.observePods(ctx, seen); err != nil {
 		return nil, err
 	}
 	if errs := v1alpha1.ValidateRollout(ro); len(errs) > 0 {

@@ -133,7 +133,7 @@ func (c *Cluster) LoseRevision(hash string) {
 // an earlier restart; what that one evicted was seen by then, since people are slow.
 func (c *Cluster) Restart(in time.Duration) {
 	c.did("restart")
-	c.pods.unseen = map[string]int32{}
+	c.seeEvictions()
 	c.Rollout.Spec.RestartAt = ptr.To(metav1.NewTime(c.Now.Add(in)))
 	c.Rollout.Generation++
 }

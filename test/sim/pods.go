@@ -96,6 +96,18 @@ func (c *Cluster) evict(a plan.Evict) {
 	})
 }
 
+// seeEvictions lets the ReplicaSets count the pods that are gone.
+func (c *Cluster) seeEvictions() {
+	for hash, n := range c.pods.unseen {
+		if n > 0 {
+			c.revise(hash, func(r *plan.Revision) {
+				r.Pods, r.Ready, r.Available = max(0, r.Pods-n), min(r.Ready, c.running[hash]), min(r.Available, c.running[hash])
+			})
+		}
+	}
+	c.pods.unseen = map[string]int32{}
+}
+
 // indexOf is where a pod is among those of its revision; -1 when it is gone.
 func (c *Cluster) indexOf(name, hash string) int {
 	return slices.IndexFunc(c.pods.of[hash], func(p pod) bool { return p.name == name })
