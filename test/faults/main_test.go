@@ -227,6 +227,9 @@ func (s *scene) resting(ro *v1alpha1.Rollout) error {
 	if !over || st.ObservedGeneration != strconv.FormatInt(ro.Generation, 10) || st.Replicas != ro.DesiredReplicas() {
 		return fmt.Errorf("not at rest: %s", brief(ro))
 	}
+	if at := ro.Spec.RestartAt; at != nil && !at.Equal(st.RestartedAt) {
+		return fmt.Errorf("pods are not restarted: %s", brief(ro))
+	}
 	if st.Why == nil || st.Why.Code == "ScalingDownOldRevision" {
 		return fmt.Errorf("old pods are left: %s", brief(ro))
 	}
