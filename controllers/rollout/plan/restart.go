@@ -248,7 +248,11 @@ func (w world) least(r Revision) int32 {
 	if !w.reached(r.Hash) {
 		return max(0, asked(r)-w.missing())
 	}
-	return w.leastOf(asked(r))
+	size := asked(r)
+	if want := wish(w); !w.byPods() && !want.hold {
+		size = max(size, want.sizes[r.Hash]) // what it is about to have
+	}
+	return w.leastOf(size)
 }
 
 // leastOf is how many of so many pods must be available: the last one stays,
