@@ -238,6 +238,11 @@ func (s *scene) resting(ro *v1alpha1.Rollout) error {
 		if err != nil {
 			return err
 		}
+		for _, mark := range []string{v1alpha1.PendingMetadataAnnotation, v1alpha1.RestartSpareAnnotation} {
+			if text := rs.GetAnnotations()[mark]; text != "" {
+				return fmt.Errorf("ReplicaSet %s has %s: %s", name, mark, text)
+			}
+		}
 		if rs.GetLabels()[v1alpha1.PodTemplateHashLabel] != st.StableRS && asked > 0 {
 			return fmt.Errorf("ReplicaSet %s is left: %s", name, brief(ro))
 		}

@@ -191,7 +191,7 @@ func movesPods(planned []Action) bool {
 func spares(w world, planned []Action) []Action {
 	var actions []Action
 	for _, r := range w.restartOrder() {
-		old := len(w.replaceable(r.Hash)) > 0
+		old := count(w.Pods, r.Hash, w.isOld) > 0
 		switch {
 		case scales(planned, r.Hash):
 		case r.Extra && !old && !w.inFlight(r) && w.verified():
@@ -222,7 +222,7 @@ func scales(planned []Action, hash string) bool {
 
 // needsSpare reports whether the only pod of a revision may not go, however long one waits.
 func (w world) needsSpare(r Revision) bool {
-	if w.abort.Decided && r.Hash == w.Current {
+	if w.abort.Decided && r.Hash == w.Current || r.Hash != w.stable && r.Hash != w.Current {
 		return false // It does not grow any more; its traffic is about to leave.
 	}
 	total := int32(0)
@@ -248,7 +248,11 @@ func (w world) least(r Revision) int32 {
 	if !w.reached(r.Hash) {
 		return max(0, asked(r)-w.missing())
 	}
-	return w.leastOf(asked(r))
+	size := asked(r)
+	if want := wish(w); !w.byPods() && !want.hold {
+		size = max(size, want.sizes[r.Hash]) // what it is about to have
+	}
+	return w.leastOf(size)
 }
 
 // leastOf is how many of so many pods must be available: the last one stays,
@@ -320,7 +324,9 @@ func restartedAt(w world) *metav1.Time {
 		return w.old.RestartedAt
 	}
 	for _, r := range w.Revisions {
-		if w.inFlight(r) || r.Extra || !w.newTemplate() && len(w.replaceable(r.Hash)) > 0 {
+		moves := w.inFlight(r) || r.Extra
+		left := r.Failure == "" && r.Pods != r.Replicas || count(w.Pods, r.Hash, w.isOld) > 0
+		if moves || left && !w.newTemplate() {
 			return w.old.RestartedAt
 		}
 	}
