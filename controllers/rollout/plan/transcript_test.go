@@ -167,6 +167,8 @@ func (s *story) do(command string) {
 		c.Deploy(arg)
 	case "promote":
 		c.Promote()
+	case "skip":
+		c.PassAnalysis()
 	case "full":
 		c.PromoteFull()
 	case "abort":
