@@ -67,6 +67,7 @@ func merge(seen []Observed) Observed {
 			slices.Equal(one.Additional, seen[0].Additional)
 		whole.CanaryWeight = max(whole.CanaryWeight, one.CanaryWeight)
 		whole.Additional = longer(whole.Additional, one.Additional)
+		whole.Unowned = whole.Unowned || one.Unowned
 		whole.Verified = both(whole.Verified, one.Verified)
 	}
 	return whole

@@ -56,6 +56,9 @@ type Observed struct {
 	// InSync reports that every managed object carries CanaryWeight and whatever else the spec
 	// asks of it at that weight, so that applying a Split of that weight would write nothing.
 	InSync bool
+	// Unowned reports that some managed object was made for a Rollout that is gone, so that InSync is
+	// false until applying a Split takes it over.
+	Unowned bool
 	// Verified is nil for a router that cannot tell; false when the data plane does not serve
 	// the weight yet.
 	Verified *bool

@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -45,6 +46,27 @@ func cacheOptions(o *options, namespace string) (cache.Options, error) {
 		opts.DefaultNamespaces = map[string]cache.Config{namespace: {}}
 	}
 	return opts, nil
+}
+
+// sightOptions are those of a second cache, which holds no bodies at all: that of the workloads that
+// Rollouts take their template from. It is apart because the first has ReplicaSets by their label alone.
+// It watches nothing until a Rollout refers to a workload.
+func sightOptions(namespace string) cache.Options {
+	opts := cache.Options{DefaultTransform: sightOnly}
+	if namespace != "" {
+		opts.DefaultNamespaces = map[string]cache.Config{namespace: {}}
+	}
+	return opts
+}
+
+// sightOnly leaves of an object's metadata what tells whether it is another one by now.
+func sightOnly(obj any) (any, error) {
+	if o, ok := obj.(*metav1.PartialObjectMetadata); ok {
+		o.ObjectMeta = metav1.ObjectMeta{
+			Namespace: o.Namespace, Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion, Generation: o.Generation,
+		}
+	}
+	return obj, nil
 }
 
 // uncached is read from the API server each time: Secrets so that no list of them is needed or

@@ -15,25 +15,32 @@ const (
 	fallbackNamespace = "argo-rollouts"
 )
 
-// connect returns how to reach the API server, and the one namespace to serve or "" for all.
-func (o *options) connect() (*rest.Config, string, error) {
+// place is how to reach the API server, and the one namespace to serve or "" for all.
+type place struct {
+	config    *rest.Config
+	namespace string
+}
+
+// connect finds the API server.
+func (o *options) connect() (place, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &o.overrides)
 	cfg, err := loader.ClientConfig()
 	if err != nil {
-		return nil, "", fmt.Errorf("finding the API server (use --kubeconfig, or run in a pod): %w", err)
+		return place{}, fmt.Errorf("finding the API server (use --kubeconfig, or run in a pod): %w", err)
 	}
 	cfg.UserAgent = "headway/" + version
 	cfg.QPS, cfg.Burst = o.qps, o.burst
+	cfg.WarningHandler = rest.NoWarnings{} // They are for who writes a manifest, and would be told at each write.
 	if !o.namespaced {
-		return cfg, "", nil
+		return place{config: cfg}, nil
 	}
 	namespace, _, err := loader.Namespace()
 	if err != nil {
-		return nil, "", fmt.Errorf("finding the namespace to serve: %w", err)
+		return place{}, fmt.Errorf("finding the namespace to serve: %w", err)
 	}
-	return cfg, namespace, nil
+	return place{cfg, namespace}, nil
 }
 
 // leaseNamespace is POD_NAMESPACE, else the namespace of the pod's service account, else the incumbent's.

@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/headway-rollouts/headway/controllers/analysisrun"
@@ -17,7 +18,7 @@ import (
 const prometheusAddress = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
 
 // addControllers adds what --controllers asks for.
-func addControllers(mgr manager.Manager, o *options) error {
+func addControllers(mgr manager.Manager, o *options, sights cache.Cache) error {
 	// Users read core/v1 Events, with the reasons and the source that they always had.
 	recorder := mgr.GetEventRecorderFor(eventComponent) //nolint:staticcheck // the recorder of events.k8s.io writes other fields.
 	if err := addAnalysisRuns(mgr, o, recorder); err != nil {
@@ -29,7 +30,7 @@ func addControllers(mgr manager.Manager, o *options) error {
 	if err := addExperiments(mgr, o, recorder); err != nil {
 		return err
 	}
-	return addRollouts(mgr, o, recorder)
+	return addRollouts(mgr, o, recorder, sights)
 }
 
 func addAnalysisRuns(mgr manager.Manager, o *options, recorder record.EventRecorder) error {
@@ -63,9 +64,11 @@ func addExperiments(mgr manager.Manager, o *options, recorder record.EventRecord
 	return nil
 }
 
-func addRollouts(mgr manager.Manager, o *options, recorder record.EventRecorder) error {
+func addRollouts(mgr manager.Manager, o *options, recorder record.EventRecorder, sights cache.Cache) error {
 	r := rollout.New(rollout.Options{
 		Client:           mgr.GetClient(),
+		Live:             mgr.GetAPIReader(),
+		Sights:           sights,
 		Recorder:         recorder,
 		Clock:            clock.RealClock{},
 		Concurrency:      o.rolloutThreads,

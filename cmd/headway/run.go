@@ -29,7 +29,15 @@ const shutdownGrace = 20 * time.Second
 func run(ctx context.Context, o *options, log logr.Logger) error {
 	events := newBroadcaster()
 	defer events.Shutdown()
-	mgr, err := newManager(o, log, events)
+	at, err := o.connect()
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(o, at, log, events)
+	if err != nil {
+		return err
+	}
+	sights, err := newSights(mgr, at.namespace)
 	if err != nil {
 		return err
 	}
@@ -39,7 +47,7 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err := addServers(ctx, mgr, o); err != nil {
 		return err
 	}
-	if err := addControllers(mgr, o); err != nil { //nolint:contextcheck // SetupWithManager takes no context.
+	if err := addControllers(mgr, o, sights); err != nil { //nolint:contextcheck // SetupWithManager takes no context.
 		return err
 	}
 	if err := warm(ctx, mgr.GetCache(), warmed(o)); err != nil {
@@ -68,20 +76,30 @@ func serve(ctx context.Context, mgr manager.Manager) error {
 	return <-ended
 }
 
-func newManager(o *options, log logr.Logger, events record.EventBroadcaster) (manager.Manager, error) {
-	cfg, namespace, err := o.connect()
+// newSights makes the cache of the workloads' metadata, which the manager runs.
+func newSights(mgr manager.Manager, namespace string) (cache.Cache, error) {
+	opts := sightOptions(namespace)
+	opts.HTTPClient, opts.Scheme, opts.Mapper = mgr.GetHTTPClient(), mgr.GetScheme(), mgr.GetRESTMapper()
+	sights, err := cache.New(mgr.GetConfig(), opts)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("making a cache of metadata: %w", err)
 	}
+	if err := mgr.Add(sights); err != nil {
+		return nil, fmt.Errorf("adding a cache of metadata: %w", err)
+	}
+	return sights, nil
+}
+
+func newManager(o *options, at place, log logr.Logger, events record.EventBroadcaster) (manager.Manager, error) {
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
 	}
-	caches, err := cacheOptions(o, namespace)
+	caches, err := cacheOptions(o, at.namespace)
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := manager.New(cfg, manager.Options{
+	mgr, err := manager.New(at.config, manager.Options{
 		Scheme: scheme,
 		Logger: log,
 		Cache:  caches,
@@ -105,7 +123,7 @@ func newManager(o *options, log logr.Logger, events record.EventBroadcaster) (ma
 		return nil, fmt.Errorf("the API server does not serve argoproj.io/v1alpha1, install config/crd first: %w", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", cfg.Host, err)
+		return nil, fmt.Errorf("connecting to %s: %w", at.config.Host, err)
 	}
 	return mgr, nil
 }

@@ -28,6 +28,9 @@ import (
 // not keep the others from being done: a Pod quota must not hold up an abort.
 func (r *Reconciler) act(ctx context.Context, seen *observed, actions []plan.Action) error {
 	log := ctrl.LoggerFrom(ctx)
+	if leaves, err := r.leaves(ctx, seen, actions); leaves || err != nil {
+		return err
+	}
 	do := actor{
 		Reconciler: r,
 		seen:       seen,
@@ -59,6 +62,12 @@ func (a actor) one(ctx context.Context, action plan.Action) error {
 		return a.route(ctx, action)
 	case plan.Number:
 		return a.number(ctx, action)
+	case plan.Adopt:
+		return a.adopt(ctx, a.seen.replicaSets[action.Revision])
+	case plan.Release:
+		return a.release(ctx, a.seen.unselected[action.Name])
+	case plan.ScaleWorkload:
+		return a.scaleWorkload(ctx, action)
 	case plan.CreateRevision:
 		return a.create(ctx, action)
 	case plan.Scale:
@@ -202,7 +211,7 @@ func (a actor) number(ctx context.Context, p plan.Number) error {
 	ro := a.seen.Rollout
 	body := map[string]any{"metadata": map[string]any{
 		"resourceVersion": ro.ResourceVersion,
-		"annotations":     map[string]any{v1alpha1.RevisionAnnotation: strconv.FormatInt(p.To, 10)},
+		"annotations":     numbers(p),
 	}}
 	if p.DefaultReplicas {
 		body["spec"] = map[string]any{"replicas": v1alpha1.DefaultReplicas}
@@ -213,6 +222,14 @@ func (a actor) number(ctx context.Context, p plan.Number) error {
 	}
 	ro.ResourceVersion = into.ResourceVersion
 	return nil
+}
+
+func numbers(p plan.Number) map[string]any {
+	annotations := map[string]any{v1alpha1.RevisionAnnotation: strconv.FormatInt(p.To, 10)}
+	if p.Workload != 0 {
+		annotations[v1alpha1.WorkloadGenerationAnnotation] = strconv.FormatInt(p.Workload, 10)
+	}
+	return annotations
 }
 
 func (a actor) startAnalysis(ctx context.Context, p plan.StartAnalysis) error {
@@ -293,11 +310,19 @@ func (a actor) delete(ctx context.Context, obj client.Object) error {
 }
 
 func (a actor) patch(ctx context.Context, obj client.Object, body map[string]any) error {
-	data, err := json.Marshal(body)
+	data, err := encode(body)
 	if err != nil {
-		return fmt.Errorf("encoding a patch: %w", err)
+		return err
 	}
 	return a.client.Patch(ctx, obj, client.RawPatch(types.MergePatchType, data)) //nolint:wrapcheck // Callers say what they were doing.
+}
+
+func encode(body map[string]any) ([]byte, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a patch: %w", err)
+	}
+	return data, nil
 }
 
 func (a actor) event(kind, reason, message string) {

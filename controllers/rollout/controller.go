@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -25,6 +26,11 @@ import (
 type Options struct {
 	// Client reads from a cache and writes to the API server.
 	Client client.Client
+	// Live reads from the API server, where a cache would hold too much or know too late.
+	Live client.Reader
+	// Sights is a cache of metadata alone. It is empty until a Rollout refers to a workload; without it
+	// workloads are read each time, and their changes wake nobody.
+	Sights cache.Cache
 	// Recorder sends Events; required.
 	Recorder record.EventRecorder
 	// Clock is the source of time. Default the real one.
@@ -41,9 +47,10 @@ type Options struct {
 type Reconciler struct {
 	Options
 
-	writes   ownwrites.Log
-	deferred deferrals
-	metrics  *metrics
+	writes    ownwrites.Log
+	deferred  deferrals
+	metrics   *metrics
+	workloads workloads
 }
 
 // New makes a Reconciler and fills in defaults.
@@ -54,7 +61,7 @@ func New(opts Options) *Reconciler {
 	if opts.Concurrency <= 0 {
 		opts.Concurrency = 10
 	}
-	return &Reconciler{Options: opts, metrics: newMetrics()}
+	return &Reconciler{Options: opts, metrics: newMetrics(), workloads: workloads{live: opts.Live, sights: opts.Sights}}
 }
 
 // staleRetry is how soon to look again when the cache has not seen our own writes yet.
@@ -94,6 +101,9 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: staleRetry}, nil
 	}
 	seen, err := r.observe(ctx, &ro)
+	if errors.Is(err, errBehind) {
+		return ctrl.Result{RequeueAfter: staleRetry}, nil
+	}
 	if err != nil {
 		return ctrl.Result{}, r.unreadable(ctx, &ro, fmt.Errorf("observing: %w", err))
 	}
@@ -107,6 +117,7 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 	r.writes.Forget(key)
 	r.deferred.forget(key)
 	r.metrics.forget(key)
+	r.workloads.forget(key)
 }
 
 // router serves every Rollout: NGINX is the only one yet, and also takes back what was made for an

@@ -7,9 +7,7 @@ import (
 	"slices"
 	"strconv"
 
-	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -34,7 +32,7 @@ func (r *Reconciler) identify(ctx context.Context, seen *observed) error {
 	if unchanged && ro.Status.CurrentStepHash != "" {
 		seen.StepHash = ro.Status.CurrentStepHash
 	}
-	if exists && unchanged || ro.Spec.Template.Malformed != "" {
+	if exists && unchanged && seen.sameWorkload() || seen.unresolved || ro.Spec.Template.Malformed != "" {
 		seen.Current = ro.Status.CurrentPodHash
 		return nil
 	}
@@ -49,6 +47,18 @@ func (r *Reconciler) identify(ctx context.Context, seen *observed) error {
 		return err
 	}
 	return r.freeName(ctx, seen)
+}
+
+// sameWorkload reports whether the last status is about the template that the
+// workload has now. A workload that was deleted and made again counts its
+// generations anew; it is younger than the revision that the status is about.
+func (s *observed) sameWorkload() bool {
+	if s.workload == nil {
+		return s.Rollout.Status.WorkloadObservedGeneration == ""
+	}
+	made := s.Revisions[s.Rollout.Status.CurrentPodHash].Created
+	return s.Rollout.Status.WorkloadObservedGeneration == strconv.FormatInt(s.workload.Generation, 10) &&
+		s.workload.CreationTimestamp.Time.Before(made)
 }
 
 func wasInvalid(ro *v1alpha1.Rollout) bool {
@@ -89,13 +99,9 @@ func (r *Reconciler) sameTemplate(ctx context.Context, seen *observed) (string, 
 // freeName moves on to another hash while the name of the ReplicaSet is taken by somebody else's.
 func (r *Reconciler) freeName(ctx context.Context, seen *observed) error {
 	for {
-		var rs appsv1.ReplicaSet
-		err := r.Client.Get(ctx, client.ObjectKey{Namespace: seen.Rollout.Namespace, Name: resources.ReplicaSetName(seen.Rollout.Name, seen.Current)}, &rs)
-		if apierrors.IsNotFound(err) || err == nil && metav1.IsControlledBy(&rs, seen.Rollout) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("looking for ReplicaSet %s: %w", seen.Current, err)
+		taken, err := r.taken(ctx, seen.Rollout, resources.ReplicaSetName(seen.Rollout.Name, seen.Current))
+		if !taken || err != nil {
+			return err
 		}
 		seen.CollisionCount = ptr.To(ptr.Deref(seen.CollisionCount, 0) + 1)
 		if seen.Current, err = resources.TemplateHash(seen.Rollout.Spec.Template, seen.CollisionCount); err != nil {

@@ -25,24 +25,33 @@ type observed struct {
 	plan.Snapshot
 
 	replicaSets map[string]*appsv1.ReplicaSet    // by hash
+	unselected  map[string]*appsv1.ReplicaSet    // by name
 	runs        map[string]*v1alpha1.AnalysisRun // by name
 	experiments map[string]*v1alpha1.Experiment  // by name
+	workload    *resources.Workload
+	// unresolved is set when the template is not known, since the workload that has it is not.
+	unresolved bool
 }
 
-// observe reads everything the planner may know, all of it from the cache. It changes nothing.
+// observe reads everything the planner may know, all of it from the cache, but
+// for the body of a workload that changed. It changes nothing.
 func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*observed, error) {
 	seen := &observed{
 		Snapshot:    plan.Snapshot{Now: r.Clock.Now(), Rollout: ro},
-		replicaSets: map[string]*appsv1.ReplicaSet{}, runs: map[string]*v1alpha1.AnalysisRun{}, experiments: map[string]*v1alpha1.Experiment{},
+		replicaSets: map[string]*appsv1.ReplicaSet{}, unselected: map[string]*appsv1.ReplicaSet{},
+		runs: map[string]*v1alpha1.AnalysisRun{}, experiments: map[string]*v1alpha1.Experiment{},
+	}
+	if errs := v1alpha1.ValidateRollout(ro); len(errs) > 0 {
+		seen.Invalid = errs[0]
+	}
+	if err := seen.invalidOr(r.observeWorkload(ctx, seen)); err != nil {
+		return nil, err
 	}
 	if err := r.observeRevisions(ctx, seen); err != nil {
 		return nil, err
 	}
 	if err := r.observeAnalyses(ctx, seen); err != nil {
 		return nil, err
-	}
-	if errs := v1alpha1.ValidateRollout(ro); len(errs) > 0 {
-		seen.Invalid = errs[0]
 	}
 	for _, read := range []func(context.Context, *observed) error{r.observeServices, r.observeTraffic, r.checkTemplates} {
 		if err := seen.invalidOr(read(ctx, seen)); err != nil {
@@ -62,23 +71,6 @@ func (s *observed) invalidOr(err error) error {
 		s.Invalid = invalid
 	}
 	return nil
-}
-
-func (r *Reconciler) observeRevisions(ctx context.Context, seen *observed) error {
-	var list appsv1.ReplicaSetList
-	if err := r.Client.List(ctx, &list, client.InNamespace(seen.Rollout.Namespace), client.MatchingFields{ownerIndex: string(seen.Rollout.UID)}, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("listing ReplicaSets: %w", err)
-	}
-	seen.Revisions = make(map[string]plan.Revision, len(list.Items))
-	for i := range list.Items {
-		rs := &list.Items[i]
-		if !rs.DeletionTimestamp.IsZero() {
-			continue
-		}
-		rev := resources.Revision(seen.Rollout, rs)
-		seen.Revisions[rev.Hash], seen.replicaSets[rev.Hash] = rev, rs
-	}
-	return r.identify(ctx, seen)
 }
 
 func (r *Reconciler) observeAnalyses(ctx context.Context, seen *observed) error {
@@ -168,7 +160,7 @@ func (r *Reconciler) selected(ctx context.Context, seen *observed, name string, 
 		return plan.Selected{}, fmt.Errorf("reading Service %s: %w", name, err)
 	}
 	// An untyped nil is no error, a nil *field.Error in an error would be one.
-	if invalid := services.Validate(&svc, seen.Rollout.Name, seen.Rollout.Spec.Template.Labels, path); invalid != nil {
+	if invalid := services.Validate(&svc, seen.Rollout.Name, seen.Rollout.Spec.Template.Labels, path); invalid != nil && !seen.unresolved {
 		return plan.Selected{}, invalid
 	}
 	return plan.Selected{Hash: services.Hash(&svc), Adopted: services.ManagedBy(&svc) != ""}, nil

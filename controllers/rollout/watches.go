@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/trafficrouting"
@@ -30,7 +32,12 @@ const (
 	ingressIndex         = "headway/ingress"          // which Rollouts name this Ingress
 	templateIndex        = "headway/template"         // which Rollouts name this AnalysisTemplate
 	clusterTemplateIndex = "headway/cluster-template" // which Rollouts name this ClusterAnalysisTemplate
+	workloadIndex        = "headway/workload"         // which Rollouts refer to this workload, by kind and name
+	orphanIndex          = "headway/orphan"           // which ReplicaSets nobody controls
 )
+
+// orphaned is the one key of orphanIndex.
+const orphaned = "true"
 
 // SetupWithManager indexes the cache and watches everything a plan depends on.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
@@ -45,6 +52,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency, RecoverPanic: ptrTrue(), EnableWarmup: ptrTrue()}).
 		For(&v1alpha1.Rollout{}).
 		Owns(&appsv1.ReplicaSet{}).
+		Watches(&appsv1.ReplicaSet{}, handler.EnqueueRequestsFromMapFunc(r.claimants)).
 		Owns(&v1alpha1.AnalysisRun{}, builder.WithPredicates(phaseChanged{})).
 		Owns(&v1alpha1.Experiment{}, builder.WithPredicates(experimentMoved{})).
 		Watches(&corev1.Service{}, r.naming(serviceIndex)).
@@ -53,8 +61,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if r.ClusterTemplates {
 		b = b.Watches(&v1alpha1.ClusterAnalysisTemplate{}, r.naming(clusterTemplateIndex))
 	}
-	if err := b.Complete(r); err != nil {
+	started, err := b.Build(r)
+	if err != nil {
 		return fmt.Errorf("starting the Rollout controller: %w", err)
+	}
+	r.workloads.watch = func(kind schema.GroupVersionKind) error {
+		return started.Watch(source.Kind[client.Object](r.Sights, metadataOf(kind), handler.EnqueueRequestsFromMapFunc(r.referrers(kind.Kind))))
 	}
 	return nil
 }
@@ -98,6 +110,8 @@ func (r *Reconciler) index(ctx context.Context, indexer client.FieldIndexer) err
 		keys   client.IndexerFunc
 	}{
 		{&appsv1.ReplicaSet{}, ownerIndex, owner},
+		{&appsv1.ReplicaSet{}, orphanIndex, orphanKeys},
+		{&v1alpha1.Rollout{}, workloadIndex, ofRollout(namedWorkload)},
 		{&v1alpha1.AnalysisRun{}, ownerIndex, owner},
 		{&v1alpha1.Experiment{}, ownerIndex, owner},
 		{&networkingv1.Ingress{}, ownerIndex, owner},
@@ -150,6 +164,23 @@ func namedTemplates(cluster bool) func(*v1alpha1.Rollout) []string {
 	}
 }
 
+// namedWorkload is the workload that a Rollout takes its template from.
+func namedWorkload(ro *v1alpha1.Rollout) []string {
+	if ref := ro.Spec.WorkloadRef; ref != nil {
+		return []string{workloadKey(ref.Kind, ref.Name)}
+	}
+	return nil
+}
+
+func workloadKey(kind, name string) string { return kind + "/" + name }
+
+// referrers names the Rollouts that refer to a workload of a kind.
+func (r *Reconciler) referrers(kind string) handler.MapFunc {
+	return func(ctx context.Context, obj client.Object) []reconcile.Request {
+		return r.having(ctx, obj, workloadIndex, workloadKey(kind, obj.GetName()))
+	}
+}
+
 // naming wakes the Rollouts that name an object.
 func (r *Reconciler) naming(index string) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(r.namers(index))
@@ -168,19 +199,24 @@ func (r *Reconciler) routed(ctx context.Context, obj client.Object) []reconcile.
 
 func (r *Reconciler) namers(index string) handler.MapFunc {
 	return func(ctx context.Context, obj client.Object) []reconcile.Request {
-		var list v1alpha1.RolloutList
-		opts := []client.ListOption{client.MatchingFields{index: obj.GetName()}, client.UnsafeDisableDeepCopy}
-		if obj.GetNamespace() != "" {
-			opts = append(opts, client.InNamespace(obj.GetNamespace()))
-		}
-		if err := r.Client.List(ctx, &list, opts...); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "Cannot list the Rollouts that name an object", "index", index, "object", obj.GetName())
-			return nil
-		}
-		requests := make([]reconcile.Request, 0, len(list.Items))
-		for i := range list.Items {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-		}
-		return requests
+		return r.having(ctx, obj, index, obj.GetName())
 	}
+}
+
+// having are the Rollouts that an index has under a key, in the namespace of an object.
+func (r *Reconciler) having(ctx context.Context, obj client.Object, index, key string) []reconcile.Request {
+	var list v1alpha1.RolloutList
+	opts := []client.ListOption{client.MatchingFields{index: key}, client.UnsafeDisableDeepCopy}
+	if obj.GetNamespace() != "" {
+		opts = append(opts, client.InNamespace(obj.GetNamespace()))
+	}
+	if err := r.Client.List(ctx, &list, opts...); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot list the Rollouts that name an object", "index", index, "object", obj.GetName())
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(list.Items))
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return requests
 }

@@ -12,9 +12,6 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// defaultErrorLimit is the consecutiveErrorLimit of a metric that gives none.
-const defaultErrorLimit = 4
-
 func analysisRunOf(run *v1alpha1.AnalysisRun) AnalysisRunView {
 	v := AnalysisRunView{
 		Name:      clean(run.Name),
@@ -75,7 +72,7 @@ func metricOf(run *v1alpha1.AnalysisRun, metric *v1alpha1.Metric) MetricView {
 		SuccessCondition: clean(metric.SuccessCondition),
 		FailureCondition: clean(metric.FailureCondition),
 		FailureLimit:     limit(metric.FailureLimit, 0),
-		ErrorLimit:       limit(metric.ConsecutiveErrorLimit, defaultErrorLimit),
+		ErrorLimit:       limit(metric.ConsecutiveErrorLimit, v1alpha1.DefaultConsecutiveErrorLimit),
 		Planned:          planned(metric),
 	}
 	for i := range run.Status.MetricResults {

@@ -30,6 +30,7 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/test/demo/process"
 	"github.com/headway-rollouts/headway/test/kube"
+	"github.com/headway-rollouts/headway/test/kube/scratch"
 )
 
 // options are the flags.
@@ -145,7 +146,7 @@ func begin(ctx context.Context, o options) (*bench, func(), error) {
 		return nil, nil, fmt.Errorf("making the scheme: %w", err)
 	}
 	var err error
-	if b.dir, err = os.MkdirTemp("", "headway-bench-"); err != nil {
+	if b.dir, err = scratch.Dir("bench"); err != nil {
 		return nil, nil, fmt.Errorf("making a temporary folder: %w", err)
 	}
 	say("starting the cluster")

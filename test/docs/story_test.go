@@ -55,7 +55,7 @@ func TestTroubleIsReportedAsThePageShows(t *testing.T) {
 		{"stableService: web-stable", "stableService: web-stabel"},
 		{"setWeight: 80", "setWeight: 800"},
 		{"containerPort: 8080", "containerPort: 8080x"},
-		{"      stableService: web-stable\n", "      stableService: web-stable\n      dynamicStableScale: true\n"},
+		{"      steps:\n", "      steps:\n        - plugin: {name: example/ready}\n"},
 	}
 	if len(shown) != len(typos) {
 		t.Fatalf("%s shows %d typos, this test makes %d", troubles, len(shown), len(typos))

@@ -35,6 +35,9 @@ type Cluster struct {
 	Traffic   trafficrouting.Observed
 	Analyses  []plan.Analysis
 
+	// Workload is the Deployment that the Rollout replaces; nil when it has its own template.
+	Workload *plan.Workload
+
 	// Invalid is what is wrong with the spec; nil when nothing is.
 	Invalid *field.Error
 
@@ -45,8 +48,14 @@ type Cluster struct {
 	// Writes counts actions and statuses by kind.
 	Writes map[string]int
 
+	// Verified is what the router says of every weight that is set; nil when it cannot tell.
+	Verified *bool
+
 	// Slow makes the status of a ReplicaSet that shrinks tell of its pods until Settle.
 	Slow bool
+
+	// late is set while a plan is carried out that was made before the last event.
+	late bool
 
 	memory memory
 	// running are the pods that answer, whatever the statuses still say.
@@ -68,7 +77,12 @@ func New(ro *v1alpha1.Rollout, template string) *Cluster {
 
 // Snapshot is what a controller with a perfect cache would see.
 func (c *Cluster) Snapshot() plan.Snapshot {
+	var workload *plan.Workload
+	if c.Workload != nil {
+		workload = ptr.To(*c.Workload)
+	}
 	return plan.Snapshot{
+		Workload:  workload,
 		Now:       c.Now,
 		Rollout:   c.Rollout.DeepCopy(),
 		Invalid:   c.Invalid,
@@ -99,12 +113,18 @@ func (c *Cluster) Act(a plan.Action) {
 		c.revise(a.Revision, func(r *plan.Revision) { r.Number = a.To })
 	case plan.Sync:
 		c.revise(a.Revision, func(r *plan.Revision) { r.Drift = false })
+	case plan.Adopt:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Orphan = false })
+	case plan.Release:
+		c.brokef("%s: every ReplicaSet of the model is selected", a)
+	case plan.ScaleWorkload:
+		c.scaleWorkload(a)
 	case plan.Number:
 		c.number(a)
 	case plan.Point:
 		c.point(a)
 	case plan.Route:
-		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight, Additional: a.Split.Additional}
+		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight, Additional: a.Split.Additional, Verified: c.Verified}
 	case plan.StartAnalysis:
 		c.start(a.Name, a.Kind, a.Step)
 	case plan.StartExperiment:
@@ -147,6 +167,9 @@ func (c *Cluster) number(a plan.Number) {
 		c.Rollout.Annotations = map[string]string{}
 	}
 	c.Rollout.Annotations[v1alpha1.RevisionAnnotation] = strconv.FormatInt(a.To, 10)
+	if a.Workload != 0 {
+		c.Rollout.Annotations[v1alpha1.WorkloadGenerationAnnotation] = strconv.FormatInt(a.Workload, 10)
+	}
 	if a.DefaultReplicas {
 		c.Rollout.Spec.Replicas = ptr.To(v1alpha1.DefaultReplicas)
 	}
@@ -200,6 +223,9 @@ func (c *Cluster) Settle() {
 		c.running[hash] = c.Revisions[hash].Replicas
 		c.revise(hash, func(r *plan.Revision) { r.Pods, r.Ready, r.Available = r.Replicas, r.Replicas, r.Replicas })
 	}
+	if c.Workload != nil {
+		c.Workload.Available = c.Workload.Replicas
+	}
 	for _, run := range slices.Clone(c.Analyses) {
 		switch {
 		case run.Stopping && !run.Phase.Completed():
@@ -248,5 +274,8 @@ func (c *Cluster) logf(format string, args ...any) {
 }
 
 func (c *Cluster) brokef(format string, args ...any) {
+	if c.late && !slices.ContainsFunc(whenLate, func(rule string) bool { return strings.HasPrefix(format, rule+" ") }) {
+		return
+	}
 	c.Broken = append(c.Broken, fmt.Sprintf("after line %d: ", len(c.Log))+fmt.Sprintf(format, args...))
 }

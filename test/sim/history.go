@@ -196,6 +196,9 @@ func NewHistory(seed uint64) *History {
 	rng := rand.New(rand.NewPCG(seed, 17)) //nolint:gosec // A test needs the same numbers again.
 	h := &History{Cluster: New(RandomRollout(rng), "v1"), rng: rng}
 	h.Slow = rng.IntN(2) == 0
+	if ways := []string{v1alpha1.ScaleDownNever, v1alpha1.ScaleDownOnSuccess, v1alpha1.ScaleDownProgressively, v1alpha1.ScaleDownProgressively}; rng.IntN(3) == 0 {
+		h.Replace(int32(rng.IntN(11)), ways[rng.IntN(len(ways))])
+	}
 	return h
 }
 
@@ -203,7 +206,11 @@ func NewHistory(seed uint64) *History {
 // did not hold is in Broken.
 func (h *History) Play(events int) {
 	for range events {
+		before := h.Snapshot()
 		h.event()
+		if h.rng.IntN(6) == 0 {
+			h.reconcileLate(before)
+		}
 		for range 1 + h.rng.IntN(3) {
 			h.reconcile()
 		}
@@ -251,7 +258,11 @@ func (h *History) event() {
 
 func (h *History) personActs() {
 	st := h.Rollout.Status
-	switch n := h.rng.IntN(47); {
+	switch n := h.rng.IntN(50); {
+	case n > 48:
+		h.Reapply()
+	case n > 46 && h.Workload != nil:
+		h.ScaleDeployment(int32(h.rng.IntN(11)))
 	case n < 8:
 		h.Deploy(fmt.Sprintf("v%d", 1+h.rng.IntN(5)))
 	case n < 12:
@@ -308,7 +319,10 @@ func (h *History) accident() {
 }
 
 func (h *History) clusterMoves() {
-	switch n := h.rng.IntN(50); {
+	switch n := h.rng.IntN(53); {
+	case n >= 50:
+		h.did("the data plane lags or catches up")
+		h.Verify(h.rng.IntN(2) == 0)
 	case n < 12:
 		h.podsComeAndGo()
 	case n < 20:
@@ -324,11 +338,15 @@ func (h *History) podsComeAndGo() {
 	for _, r := range sortedRevisions(h.Revisions) {
 		h.SetAvailable(r.Hash, int32(h.rng.IntN(int(r.Replicas)+1)))
 	}
+	if h.Workload != nil {
+		h.Workload.Available = int32(h.rng.IntN(int(h.Workload.Replicas) + 1))
+	}
 }
 
 // rest stops all trouble and expects the last revision to become stable, alone and quiet.
 func (h *History) rest() {
 	h.Pause(false)
+	h.Verify(true)
 	h.Deploy("last")
 	if h.replicas() == 0 {
 		h.Cluster.Scale(3)
@@ -345,6 +363,9 @@ func (h *History) rest() {
 		h.brokef("L1 it did not come to rest: stable %q, phase %s, message %q, why %+v", st.StableRS, st.Phase, st.Message, st.Why)
 	case !h.served("last") || h.Traffic.CanaryWeight != 0:
 		h.brokef("L1 traffic did not come to rest: %+v %+v", h.Services, h.Traffic)
+	}
+	if !h.migrated() && h.Rollout.Spec.WorkloadRef.ScaleDown != v1alpha1.ScaleDownNever {
+		h.brokef("L6 the Deployment still has %d pods of %d", h.Workload.Replicas, h.Workload.Had)
 	}
 	for hash, r := range h.Revisions {
 		if hash != "last" && r.Replicas > 0 {

@@ -18,6 +18,17 @@ type memory struct {
 	skipped bool   // a person skipped steps of this update
 	agreed  bool   // a person promoted this update
 	fast    bool   // the update goes back to pods that still run
+	again   bool   // the Rollout was applied again over the pods of a former one
+	// excused are revisions whose steps a person skipped: they may be recorded as stable late, in another update.
+	excused map[string]bool
+}
+
+// skip notes that a person skipped steps of the update to a revision.
+func (m *memory) skip(hash string) {
+	if m.excused == nil {
+		m.excused = map[string]bool{}
+	}
+	m.skipped, m.excused[hash] = true, true
 }
 
 func (c *Cluster) replicas() int32 { return ptr.Deref(c.Rollout.Spec.Replicas, 1) }
@@ -51,6 +62,7 @@ func (c *Cluster) byPods() bool {
 }
 
 func (c *Cluster) check(a plan.Action) {
+	c.checkOwner(a)
 	switch a := a.(type) {
 	case plan.Route:
 		c.checkRoute(a)
@@ -71,8 +83,36 @@ func (c *Cluster) check(a plan.Action) {
 		if _, exists := c.Revisions[a.Hash]; exists {
 			c.brokef("S14 %s: it exists", a)
 		}
-	case plan.Delay, plan.Keep, plan.Number, plan.Renumber, plan.Sync, plan.StopAnalysis, plan.DeleteAnalysis, plan.StopExperiment, plan.DeleteExperiment:
+	case plan.ScaleWorkload:
+		c.checkWorkload(a)
+	case plan.Adopt, plan.Release, plan.Delay, plan.Keep, plan.Number, plan.Renumber, plan.Sync, plan.StopAnalysis, plan.DeleteAnalysis, plan.StopExperiment, plan.DeleteExperiment:
 		// they move neither pods nor traffic
+	}
+}
+
+// checkOwner checks S16: what is not the Rollout's is not changed, but for becoming so.
+func (c *Cluster) checkOwner(a plan.Action) {
+	hash, adopts := "", false
+	switch a := a.(type) {
+	case plan.Adopt:
+		hash, adopts = a.Revision, true
+	case plan.Scale:
+		hash = a.Revision
+	case plan.Delay:
+		hash = a.Revision
+	case plan.Keep:
+		hash = a.Revision
+	case plan.Renumber:
+		hash = a.Revision
+	case plan.Sync:
+		hash = a.Revision
+	case plan.DeleteRevision:
+		hash = a.Revision
+	default:
+		return
+	}
+	if c.Revisions[hash].Orphan != adopts {
+		c.brokef("S16 %s: whose it is decides what may be done", a)
 	}
 }
 
@@ -125,6 +165,7 @@ func (c *Cluster) checkPoint(a plan.Point) {
 	after := c.Services
 	if a.Role == plan.StableRole || a.Role == plan.ActiveRole {
 		after.Stable = plan.Selected{Hash: a.To}
+		c.checkFirst(a.To)
 		c.memory.points[0]++
 	} else {
 		after.Canary = plan.Selected{Hash: a.To}
@@ -231,6 +272,9 @@ func (c *Cluster) checkScale(a plan.Scale) {
 	if a.To < a.From {
 		c.checkShrink(a)
 	}
+	if verified := c.Traffic.Verified; a.To < a.From && verified != nil && !*verified {
+		c.brokef("S6 %s: the data plane is not seen to serve the weights", a)
+	}
 }
 
 // checkBudget checks S3 and S4 where pods alone split the traffic: never more
@@ -318,7 +362,9 @@ func (c *Cluster) checkStatus(st v1alpha1.RolloutStatus) {
 		return
 	}
 	if !c.stableExists() {
-		c.checkFirst(st)
+		if old.StableRS == "" && st.StableRS != "" && c.Services.Stable.Hash == "" {
+			c.checkFirst(st.StableRS)
+		}
 		return // what there is becomes stable
 	}
 	c.checkStep(st)
@@ -402,12 +448,14 @@ func retried(old v1alpha1.RolloutStatus) bool {
 	return false
 }
 
-// checkFirst checks S10 for the first revision: it is stable when its analysis passed.
-func (c *Cluster) checkFirst(st v1alpha1.RolloutStatus) {
+// checkFirst checks S10 for the first revision: it becomes stable, and the stable
+// Service is pointed to it, when its analysis passed. Where the Service selects
+// pods already, of whatever revision, it is no first deploy.
+func (c *Cluster) checkFirst(hash string) {
 	old := c.Rollout.Status
-	first := old.StableRS == "" && st.StableRS != "" && c.Rollout.Spec.InitialAnalysis != nil && !old.PromoteFull
-	if first && !c.passedKind(v1alpha1.RolloutTypeInitial, st.StableRS) {
-		c.brokef("S10 %s became the first stable revision without its analysis", st.StableRS)
+	first := old.StableRS == "" && !c.memory.again && c.Rollout.Spec.InitialAnalysis != nil && !old.PromoteFull && c.Revisions[c.Services.Stable.Hash].Replicas == 0
+	if first && !c.passedKind(v1alpha1.RolloutTypeInitial, hash) {
+		c.brokef("S10 %s takes over as the first revision without its analysis", hash)
 	}
 }
 
@@ -420,7 +468,8 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 	if !c.tookOver(st) {
 		c.brokef("S6 %s became stable before its traffic was seen on it", st.StableRS)
 	}
-	if c.memory.skipped || c.memory.fast || old.PromoteFull || c.inWindow() {
+	late := st.StableRS != st.CurrentPodHash && c.memory.excused[st.StableRS]
+	if c.memory.skipped || c.memory.fast || old.PromoteFull || c.inWindow() || late {
 		return
 	}
 	if b := c.blueGreen(); b != nil && b.PostPromotionAnalysis != nil && !c.passedKind(v1alpha1.RolloutTypePostPromotion, st.StableRS) {

@@ -39,7 +39,7 @@ func (c *Cluster) Promote() {
 		return
 	}
 	st.CurrentStepIndex = ptr.To(ptr.Deref(st.CurrentStepIndex, 0) + 1)
-	c.memory.skipped = true
+	c.memory.skip(c.Template)
 }
 
 // PromoteFull skips everything that is left.
@@ -49,7 +49,7 @@ func (c *Cluster) PromoteFull() {
 	}
 	c.did("promote --full")
 	c.Rollout.Status.PromoteFull = true
-	c.memory.skipped = true
+	c.memory.skip(c.Template)
 }
 
 // Abort takes the update back.
@@ -115,7 +115,7 @@ func (c *Cluster) Break(what string) {
 // LoseRoute deletes the canary route.
 func (c *Cluster) LoseRoute() {
 	c.did("delete the canary route")
-	c.Traffic = trafficrouting.Observed{}
+	c.Traffic = trafficrouting.Observed{Verified: c.Verified}
 }
 
 // LoseRevision deletes the ReplicaSet of a revision with its pods.
@@ -123,6 +123,16 @@ func (c *Cluster) LoseRevision(hash string) {
 	c.did("delete " + hash)
 	delete(c.Revisions, hash)
 	delete(c.running, hash)
+}
+
+// Refuse makes the cluster refuse pods of a revision; no text ends that.
+func (c *Cluster) Refuse(hash, failure string) {
+	c.revise(hash, func(r *plan.Revision) { r.Failure = failure })
+}
+
+// Verify makes the data plane serve the weights that are set, or not yet.
+func (c *Cluster) Verify(served bool) {
+	c.Verified, c.Traffic.Verified = &served, &served
 }
 
 // EditSteps changes the steps.

@@ -3,6 +3,7 @@ package nginx
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -92,6 +93,7 @@ func (in intent) observed(pairs []pair, strays []stray) trafficrouting.Observed 
 			continue
 		}
 		seen.CanaryWeight = max(seen.CanaryWeight, in.observedWeight(p.canary))
+		seen.Unowned = seen.Unowned || in.unowned(p.canary)
 	}
 	for _, s := range strays {
 		seen.CanaryWeight = max(seen.CanaryWeight, s.weight)
@@ -107,7 +109,7 @@ func (in intent) translate(p pair, split trafficrouting.Split) (write, error) {
 	if p.stable == nil {
 		return write{}, field.Invalid(p.path, p.name, fmt.Sprintf("ingress.networking.k8s.io %q not found", p.name))
 	}
-	if p.canary != nil && !metav1.IsControlledBy(p.canary, in.rollout) {
+	if p.canary != nil && !metav1.IsControlledBy(p.canary, in.rollout) && !in.unowned(p.canary) {
 		return write{}, fmt.Errorf("the canary Ingress %q is controlled by %s, not by this Rollout: delete it, or rename the Rollout",
 			p.canary.Name, controllerOf(p.canary))
 	}
@@ -126,6 +128,13 @@ func (in intent) translate(p pair, split trafficrouting.Split) (write, error) {
 		return write{}, err
 	}
 	return write{patch: patch}, nil
+}
+
+// unowned reports whether a canary Ingress was made for a Rollout of this name
+// that was deleted and left it behind: it is a canary by weight, and nobody controls it.
+func (in intent) unowned(canary *networkingv1.Ingress) bool {
+	_, marked := in.under(canary)
+	return marked && metav1.GetControllerOf(canary) == nil
 }
 
 // canaryRules copies the rules that serve the stable Service, with all of their paths, and points
@@ -180,8 +189,8 @@ func (in intent) canaryIngress(
 // A weight of 0 alone does without, since an abort should not lose a race against somebody's label.
 func (in intent) patch(existing, wanted *networkingv1.Ingress) ([]byte, error) {
 	annotations := in.annotationChanges(existing.Annotations, wanted.Annotations)
-	spec := specChanges(existing.Spec, wanted.Spec)
-	if len(annotations) == 0 && len(spec) == 0 {
+	spec, adopts := specChanges(existing.Spec, wanted.Spec), in.unowned(existing)
+	if len(annotations) == 0 && len(spec) == 0 && !adopts {
 		return nil, nil
 	}
 	metadata, body := map[string]any{"uid": existing.UID}, map[string]any{}
@@ -192,7 +201,10 @@ func (in intent) patch(existing, wanted *networkingv1.Ingress) ([]byte, error) {
 	if len(spec) > 0 {
 		body["spec"] = spec
 	}
-	if len(spec) > 0 || in.observedWeight(wanted) > 0 {
+	if adopts {
+		metadata["ownerReferences"] = append(slices.Clone(existing.OwnerReferences), wanted.OwnerReferences...)
+	}
+	if adopts || len(spec) > 0 || in.observedWeight(wanted) > 0 {
 		metadata["resourceVersion"] = existing.ResourceVersion
 	}
 	return encode(existing, body)

@@ -14,6 +14,16 @@ const (
 	RevisionHistoryAnnotation = "rollout.argoproj.io/revision-history"
 	// DesiredReplicasAnnotation is spec.replicas of the Rollout when a ReplicaSet was last scaled.
 	DesiredReplicasAnnotation = "rollout.argoproj.io/desired-replicas"
+	// WorkloadGenerationAnnotation is the generation of the workload that a Rollout refers to.
+	WorkloadGenerationAnnotation = "rollout.argoproj.io/workload-generation"
+	// ScaledDownFromAnnotation is the size that a Deployment had before a Rollout began to scale it down.
+	ScaledDownFromAnnotation = "rollout.argoproj.io/scaled-down-from"
+	// MigratingToAnnotation names, on a Deployment, the Rollout that is scaling it down.
+	MigratingToAnnotation = "rollout.argoproj.io/migrating-to"
+	// MigratedToAnnotation names, on a Deployment, the Rollout that scaled it to zero and will not do so again.
+	MigratedToAnnotation = "rollout.argoproj.io/migrated-to"
+	// ExperimentAnnotation names the Experiment that a ReplicaSet was made for.
+	ExperimentAnnotation = "experiment.argoproj.io/name"
 	// ScaleDownDeadlineAnnotation is the RFC 3339 time until which a ReplicaSet that is no longer used keeps its pods.
 	ScaleDownDeadlineAnnotation = "scale-down-deadline"
 	// RolloutTypeLabel says what an AnalysisRun gates: Step, Background, PrePromotion, PostPromotion or Initial.
@@ -32,6 +42,13 @@ const (
 	// ExperimentAvailableAnnotation is status.availableAt of the Experiment when an AnalysisRun was made, which tells
 	// the runs of one attempt from those before a retry. Additive to the served API.
 	ExperimentAvailableAnnotation = "experiment.argoproj.io/available-at"
+)
+
+// Values of spec.workloadRef.scaleDown.
+const (
+	ScaleDownNever         = "never" // the default
+	ScaleDownOnSuccess     = "onsuccess"
+	ScaleDownProgressively = "progressively"
 )
 
 // Values of RolloutTypeLabel.

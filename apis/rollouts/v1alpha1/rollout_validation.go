@@ -93,6 +93,24 @@ func validateWorkload(spec *RolloutSpec, at *field.Path) field.ErrorList {
 	return errs
 }
 
+// ValidateResolved is what is wrong with the template and the selector that a
+// Rollout has from its workload; nil when nothing is. The path is that of the
+// reference, since the rest is not in the Rollout.
+func ValidateResolved(ro *Rollout) *field.Error {
+	spec := ro.Spec
+	spec.WorkloadRef = nil
+	errs := validateWorkload(&spec, field.NewPath("spec"))
+	if len(errs) == 0 {
+		return nil
+	}
+	ref, own := ro.Spec.WorkloadRef, errs[0]
+	if own.Field == "spec.selector" {
+		return own
+	}
+	return field.Invalid(field.NewPath("spec", "workloadRef"), ref.Kind+" "+ref.Name,
+		"its "+strings.TrimPrefix(own.Field, "spec.")+" cannot be used: "+own.ErrorBody())
+}
+
 func validateObjectRef(ref *ObjectRef, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if ref.Name == "" {
@@ -106,9 +124,9 @@ func validateObjectRef(ref *ObjectRef, at *field.Path) field.ErrorList {
 			"only a Deployment or ReplicaSet of apps/v1 or a PodTemplate of v1 has a template to take"))
 	}
 	switch ref.ScaleDown {
-	case "", "never", "onsuccess", "progressively":
+	case "", ScaleDownNever, ScaleDownOnSuccess, ScaleDownProgressively:
 	default:
-		errs = append(errs, field.NotSupported(at.Child("scaleDown"), ref.ScaleDown, []string{"never", "onsuccess", "progressively"}))
+		errs = append(errs, field.NotSupported(at.Child("scaleDown"), ref.ScaleDown, []string{ScaleDownNever, ScaleDownOnSuccess, ScaleDownProgressively}))
 	}
 	return errs
 }

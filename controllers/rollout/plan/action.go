@@ -60,10 +60,31 @@ type Sync struct {
 	Why      string
 }
 
+// Adopt makes the Rollout the owner of a ReplicaSet that has none.
+type Adopt struct {
+	Revision string
+	Why      string
+}
+
+// Release gives up a ReplicaSet that the selector does not select any more.
+type Release struct {
+	// Name is that of the ReplicaSet, which is no revision.
+	Name string
+	Why  string
+}
+
+// ScaleWorkload sets the size of the Deployment that the Rollout replaces.
+type ScaleWorkload struct {
+	From, To int32
+	Why      string
+}
+
 // Number writes the revision number of the current revision, and the default of
 // spec.replicas that autoscalers need, onto the Rollout.
 type Number struct {
 	To int64
+	// Workload is the generation of the workload to write beside it; 0 is none.
+	Workload int64
 	// DefaultReplicas also stores spec.replicas: 1.
 	DefaultReplicas bool
 	Why             string
@@ -149,6 +170,9 @@ func (Delay) action()            {}
 func (Keep) action()             {}
 func (Renumber) action()         {}
 func (Sync) action()             {}
+func (Adopt) action()            {}
+func (Release) action()          {}
+func (ScaleWorkload) action()    {}
 func (Number) action()           {}
 func (Point) action()            {}
 func (Route) action()            {}
@@ -180,7 +204,17 @@ func (a Renumber) String() string {
 
 func (a Sync) String() string { return line("sync "+a.Revision, a.Why) }
 
+func (a Adopt) String() string   { return line("adopt "+a.Revision, a.Why) }
+func (a Release) String() string { return line("release "+a.Name, a.Why) }
+
+func (a ScaleWorkload) String() string {
+	return line(fmt.Sprintf("scale deployment %d -> %d", a.From, a.To), a.Why)
+}
+
 func (a Number) String() string {
+	if a.Workload != 0 {
+		return line(fmt.Sprintf("number rollout %d of workload %d", a.To, a.Workload), a.Why)
+	}
 	return line(fmt.Sprintf("number rollout %d", a.To), a.Why)
 }
 

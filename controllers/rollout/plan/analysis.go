@@ -149,9 +149,14 @@ func (w world) promotionRunsDue() []string {
 }
 
 // analysing reports whether the update is at a point where analysis may run.
-// The revision must be recorded and exist: its number is part of the run's name.
 func (w world) analysing() bool {
-	return w.rolling() && !w.abort.Decided && !w.skip && !w.changed && !w.retried && w.currentExists() && w.current().Number > 0
+	return w.rolling() && !w.abort.Decided && !w.skip && w.numbered()
+}
+
+// numbered reports whether the update is recorded and its revision exists under
+// the number it keeps, which is part of the name of a run.
+func (w world) numbered() bool {
+	return !w.changed && !w.retried && w.currentExists() && w.current().Number == nextNumber(w)
 }
 
 // backgroundDue reports whether a background run should start.

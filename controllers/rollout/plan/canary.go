@@ -9,6 +9,8 @@ type target struct {
 	stable, canary string
 	// sizes are the pods of the revisions that have work; all others retire.
 	sizes map[string]int32
+	// workload are the pods of the Deployment that the Rollout replaces.
+	workload int32
 	// hold leaves the size of every revision as it is.
 	hold bool
 }
@@ -25,6 +27,7 @@ func wish(w world) target {
 	}
 	// An abort needs the pods of the stable revision, whoever paused.
 	want.hold = !w.abort.Decided && (w.pausedByUser() || w.byPods() && w.inconclusive())
+	want.workload = wishWorkload(w)
 	return want
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,14 +99,16 @@ func progressing(w world, st v1alpha1.RolloutStatus) condition {
 }
 
 // currentName is the name of the current ReplicaSet, which may not exist yet.
-func (w world) currentName() string { return w.Rollout.Name + "-" + w.Current }
+func (w world) currentName() string {
+	return cmp.Or(w.current().Name, w.Rollout.Name+"-"+w.Current)
+}
 
 // abortMessage is written once: the facts it is made of may be gone later.
 func abortMessage(w world) string {
 	if w.old.Abort && progressReason(w.old) == ReasonAborted {
 		return conditionOf(w.old, v1alpha1.RolloutProgressing).Message
 	}
-	message := abortPrefix(w.current().Number)
+	message := abortPrefix(nextNumber(w))
 	if w.abort.Reason != "" {
 		message += ": " + w.abort.Reason
 	}

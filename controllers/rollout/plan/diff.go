@@ -15,12 +15,13 @@ import (
 // Pod quota; then growth, analysis, shrinking and tidying. What shrinks, shrinks
 // by the traffic that was seen, not by the moves above it.
 func diff(w world, safe target) []Action {
-	actions := trafficMoves(w, safe)
+	actions := append(trafficMoves(w, safe), adoptions(w)...)
 	actions = append(actions, revise(w, safe)...)
 	actions = append(actions, grow(w, safe)...)
 	actions = append(actions, analyses(w)...)
 	actions = append(actions, shrink(w, safe)...)
-	return append(actions, tidy(w)...)
+	actions = append(actions, moveWorkload(w, safe)...)
+	return slices.DeleteFunc(append(actions, tidy(w)...), w.ofOrphan)
 }
 
 // trafficMoves points Services and routes weights. Each move is safe by itself.
@@ -144,10 +145,19 @@ func revise(w world, safe target) []Action {
 	case current.Drift:
 		actions = append(actions, Sync{w.Current, "the Rollout's annotations or minReadySeconds changed"})
 	}
-	if w.Rollout.Annotations[numberAnnotation] != fmt.Sprint(number) || w.Rollout.Spec.Replicas == nil {
-		actions = append(actions, Number{number, w.Rollout.Spec.Replicas == nil, "it names the current revision"})
+	return append(actions, numberRollout(w, number)...)
+}
+
+// numberRollout writes onto the Rollout what its annotations and its scale should say.
+func numberRollout(w world, number int64) []Action {
+	workload, why := w.unnotedWorkload(), "it names the current revision"
+	switch numbered := w.Rollout.Annotations[numberAnnotation] == fmt.Sprint(number) && w.Rollout.Spec.Replicas != nil; {
+	case numbered && workload == 0:
+		return nil
+	case numbered:
+		why = "the workload changed"
 	}
-	return actions
+	return []Action{Number{To: number, Workload: workload, DefaultReplicas: w.Rollout.Spec.Replicas == nil, Why: why}}
 }
 
 // nextNumber is the revision number of the current revision: one above all
@@ -247,11 +257,18 @@ func shrink(w world, safe target) []Action {
 		case wanted && size < r.Replicas:
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
 		case !wanted:
-			actions = append(actions, retireAction(w, r, waiting >= w.canary.DelayedRevisions())...)
-			waiting++
+			next := retireAction(w, r, waiting >= w.canary.DelayedRevisions())
+			if actions = append(actions, next...); !scales(next) {
+				waiting++
+			}
 		}
 	}
 	return actions
+}
+
+// scales reports whether a revision goes now, and so waits no more.
+func scales(actions []Action) bool {
+	return slices.ContainsFunc(actions, func(a Action) bool { _, is := a.(Scale); return is })
 }
 
 // drains reports whether a canary loses its last pods because its weight fell:

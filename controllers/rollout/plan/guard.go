@@ -10,8 +10,10 @@ import "time"
 //     all the way from a dead side;
 //   - a Service moves only to pods that can carry what comes with it, and never under weight;
 //   - one of the two moves at a time, since each is judged by where the other was seen;
-//   - a revision keeps the pods that the traffic it is seen to get needs;
-//   - without routes, pods are replaced within maxSurge and maxUnavailable.
+//   - a revision keeps the pods that the traffic it is seen to get needs, and all of its pods
+//     while the data plane is not seen to serve the weights yet;
+//   - without routes, pods are replaced within maxSurge and maxUnavailable;
+//   - a Deployment that is replaced loses no more pods than the Rollout serves with.
 //
 // The rules speak of revisions, not of roles: mid-way through a third revision
 // the canary Service still selects the second one.
@@ -21,6 +23,7 @@ func guard(w world, want target) target {
 		safe.canary = safeCanaryService(w, want.canary)
 		safe.stable = safeStableService(w, want)
 		safe.sizes = withinBudget(w, want, safe)
+		safe.workload = safeWorkload(w, want, safe)
 		safe.hold = want.hold || w.Traffic.CanaryWeight > 0 // pods count for nothing while old routes split the traffic
 		return safe
 	}
@@ -34,6 +37,7 @@ func guard(w world, want target) target {
 	for hash, size := range want.sizes {
 		safe.sizes[hash] = max(size, keepPods(w, hash, safe.serves(w, hash)))
 	}
+	safe.workload = safeWorkload(w, want, safe)
 	return safe
 }
 
@@ -131,7 +135,7 @@ func safeStableService(w world, want target) string {
 	switch {
 	case w.abort.Decided || w.capacity(has.Hash) == 0 && has.Hash != "":
 		need = max(0, need-tolerated(w.canary.MaxUnavailable, w.replicas))
-		if w.capacity(has.Hash) == 0 {
+		if w.capacity(has.Hash) == 0 && has.Hash != "" {
 			need = 0 // whatever is there beats nothing
 		}
 	case has.Hash == "" && w.rolling(): // it reaches the pods of both: as soon as most of them are there
@@ -180,6 +184,9 @@ func (w world) ready(has Selected, to string, need int32) bool {
 // keepPods is how many pods a revision may not go below: what the weight needs
 // that it is seen to get, or is about to get. It is never more than the revision has.
 func keepPods(w world, hash string, soon int32) int32 {
+	if !w.verified() {
+		return w.Revisions[hash].Replicas
+	}
 	weight := max(soon, w.servedWeight(hash))
 	need := share(w.replicas, weight, w.total)
 	if hash == w.Current && hash != w.Services.Stable.Hash && !w.abort.Decided {
@@ -206,7 +213,7 @@ type retirement struct {
 func retire(w world, r Revision) retirement {
 	delay, forEver := retireDelay(w, r)
 	return retirement{
-		Stay:  w.selected(r.Hash) || w.servedWeight(r.Hash) > 0 || forEver,
+		Stay:  w.selected(r.Hash) || w.servedWeight(r.Hash) > 0 || !w.verified() || forEver,
 		Until: r.Deadline,
 		Delay: delay,
 	}

@@ -10,9 +10,11 @@ import (
 // back to.
 
 // gated reports whether the first revision waits for its analysis. Once any
-// revision was stable there is no gate, also when its ReplicaSet is lost.
+// revision was stable there is no gate, also when its ReplicaSet is lost, and
+// none where the stable Service selects pods of one already: it serves.
 func (w world) gated() bool {
-	return w.initial() && w.old.StableRS == "" && w.Rollout.Spec.InitialAnalysis != nil && !w.full
+	serves := w.Revisions[w.Services.Stable.Hash].Replicas > 0
+	return w.initial() && w.old.StableRS == "" && w.Rollout.Spec.InitialAnalysis != nil && !w.full && !serves
 }
 
 // initialRun is the AnalysisRun of the first revision; nil when there is none yet.
@@ -31,7 +33,7 @@ func (w world) initialPassed() bool {
 // initialDue reports whether the analysis of the first revision should start:
 // all of its pods are there.
 func (w world) initialDue() bool {
-	return w.gated() && !w.abort.Decided && !w.changed && !w.retried && w.currentExists() && w.current().Number > 0 &&
+	return w.gated() && !w.abort.Decided && w.numbered() &&
 		w.current().Replicas >= w.replicas && w.enough(w.replicas) && w.wantsRun(w.initialRun())
 }
 

@@ -34,10 +34,7 @@ func notYet(path *field.Path, instead string) *field.Error {
 
 func unservedSpec(ro *v1alpha1.Rollout, _ *v1alpha1.CanaryStrategy) *field.Error {
 	spec := field.NewPath("spec")
-	switch restart := ro.Spec.RestartAt; {
-	case ro.Spec.WorkloadRef != nil:
-		return notYet(spec.Child("workloadRef"), "put the pod template into spec.template")
-	case restart != nil && (ro.Status.RestartedAt == nil || !ro.Status.RestartedAt.Equal(restart)):
+	if restart := ro.Spec.RestartAt; restart != nil && (ro.Status.RestartedAt == nil || !ro.Status.RestartedAt.Equal(restart)) {
 		return notYet(spec.Child("restartAt"), "remove the field and change an annotation of the pod template instead")
 	}
 	return nil

@@ -17,7 +17,11 @@ type Snapshot struct {
 	Invalid *field.Error
 	// Revisions are the ReplicaSets of the Rollout by pod template hash.
 	Revisions map[string]Revision
-	// Current is the hash of the revision that spec.template asks for; it may not exist yet.
+	// Unselected are the names of ReplicaSets of the Rollout that its selector does not select any more, sorted.
+	Unselected []string
+	// Workload is the object that spec.workloadRef names; nil when it names none, or it is not there.
+	Workload *Workload
+	// Current is the hash of the revision that the template asks for; it may not exist yet.
 	Current string
 	// StepHash identifies the steps that the step index counts in.
 	StepHash string
@@ -42,8 +46,25 @@ type Revision struct {
 	Deadline time.Time
 	// Drift is set when annotations or minReadySeconds of the Rollout are not on the ReplicaSet yet.
 	Drift bool
+	// Orphan is set when nobody controls the ReplicaSet. Its pods count, and it is changed once it is adopted.
+	Orphan bool
 	// Failure is why the ReplicaSet cannot create pods; empty when it can.
 	Failure string
+}
+
+// Workload is what matters about the object that spec.workloadRef names. The
+// template is not here: it decides what Current is.
+type Workload struct {
+	Name string
+	// Generation counts the changes of its spec.
+	Generation int64
+	// Replicas is the size asked for, Available the pods that answer and stay. Both are 0 unless it is a Deployment.
+	Replicas, Available int32
+	// Had is its size before this Rollout began to scale it down; 0 when it has not begun.
+	Had int32
+	// Kept is set when it is not this Rollout's to scale: it was scaled down
+	// before, and who scaled it up since wants it; or another Rollout does it.
+	Kept bool
 }
 
 // Services is what the two Services of a canary select.

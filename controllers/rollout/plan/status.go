@@ -12,7 +12,7 @@ import (
 // only on what was observed, so losing a status loses no more than a moment.
 func status(w world) v1alpha1.RolloutStatus {
 	st := *w.old.DeepCopy()
-	st.ObservedGeneration = strconv.FormatInt(w.Rollout.Generation, 10)
+	st.ObservedGeneration, st.WorkloadObservedGeneration = strconv.FormatInt(w.Rollout.Generation, 10), observedWorkload(w)
 	st.CurrentPodHash, st.CurrentStepHash, st.CollisionCount = w.Current, w.StepHash, w.CollisionCount
 	st.Replicas, st.UpdatedReplicas, st.HPAReplicas = w.count.Replicas, w.count.Updated, w.count.Scaled
 	st.ReadyReplicas, st.AvailableReplicas = w.count.Ready, w.count.Available

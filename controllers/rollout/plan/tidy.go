@@ -52,7 +52,7 @@ func oldRuns(w world, gone []Revision, experiments bool) []Analysis {
 	good, bad := w.Rollout.SuccessfulRunsKept(), w.Rollout.UnsuccessfulRunsKept()
 	for _, run := range slices.Backward(w.Analyses) { // newest first
 		_, kept := w.Revisions[run.Hash]
-		kept = kept && !slices.ContainsFunc(gone, func(r Revision) bool { return r.Hash == run.Hash })
+		kept = (kept || run.Hash == w.Current) && !slices.ContainsFunc(gone, func(r Revision) bool { return r.Hash == run.Hash })
 		switch {
 		case run.experiment() != experiments || !run.Phase.Completed() || w.recorded(run) || w.explains(run):
 			continue

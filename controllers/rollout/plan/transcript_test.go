@@ -150,6 +150,9 @@ func (s *story) summary() []string {
 	if st.Why.Unblock != "" {
 		why += " Unblock: " + st.Why.Unblock + "."
 	}
+	if d := s.cluster.Workload; d != nil {
+		out = append(out, fmt.Sprintf("= deployment %d, observed %s of %d", d.Replicas, st.WorkloadObservedGeneration, d.Generation))
+	}
 	return append(out, why)
 }
 
@@ -163,6 +166,12 @@ func (s *story) do(command string) {
 	switch f[0] {
 	case "rollout":
 		s.cluster = sim.New(s.rollout(f[1:]), "v1")
+	case "replaces": // `replaces 5 progressively`: a Deployment with so many pods
+		c.Replace(s.number(f[1]), f[2])
+	case "deployment":
+		c.ScaleDeployment(s.number(arg))
+	case "reapply":
+		c.Reapply()
 	case "deploy":
 		c.Deploy(arg)
 	case "promote":
@@ -197,6 +206,10 @@ func (s *story) do(command string) {
 		c.EditSteps(f[1], s.steps(f[2]))
 	case "available":
 		c.SetAvailable(f[1], s.number(f[2]))
+	case "failure": // pods of a revision cannot be created
+		c.Refuse(f[1], strings.TrimSpace(strings.TrimPrefix(arg, f[1])))
+	case "verified":
+		c.Verify(arg == "yes")
 	case "stuck":
 		s.stuck = arg == "on"
 	case "verdict":

@@ -362,7 +362,7 @@ func whyStep(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 		}
 	}
 	message := fmt.Sprintf("%s sets weight %d; the routes ask for %d.", w.stepTitle(step), weight, w.Traffic.CanaryWeight)
-	if !valueOr(w.Traffic.Verified, true) {
+	if !w.verified() {
 		message = fmt.Sprintf("%s set weight %d; the data plane was not seen to serve it yet.", w.stepTitle(step), weight)
 	}
 	return &v1alpha1.Why{Code: WhyWaitingForTraffic, Message: message}
@@ -398,7 +398,7 @@ func whyAtRest(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 			Unblock: fmt.Sprintf("if it stays: kubectl rollouts get rollout %s shows the pods", w.named()),
 		}
 	}
-	return &v1alpha1.Why{Code: WhyHealthy, Message: fmt.Sprintf("Revision %d is stable and serves all traffic.", number)}
+	return &v1alpha1.Why{Code: WhyHealthy, Message: fmt.Sprintf("Revision %d is stable and serves all traffic.", number) + keptWorkload(w)}
 }
 
 // keepSince keeps the time at which a reason began.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -96,6 +97,9 @@ func (w world) abortedSince() bool {
 // recorded, and has none when it was scaled to nothing.
 func knownStable(w world) string {
 	stable, served := w.old.StableRS, w.Services.Stable.Hash
+	if w.old.CurrentPodHash == "" {
+		return unrecordedStable(w.Snapshot)
+	}
 	if lost := served != w.Current && w.Revisions[served].Available > 0 && w.Revisions[stable].Replicas == 0; lost && w.byPods() && stable != "" && stable != w.Current {
 		return served
 	}
@@ -103,6 +107,29 @@ func knownStable(w world) string {
 		return stable
 	}
 	return ""
+}
+
+// unrecordedStable is the stable revision of a Rollout without a status that
+// finds pods all the same, as one does that was deleted without them and
+// applied again: what the stable Service serves or, without one, the revision
+// with the most pods beside the current one. Its update begins anew.
+func unrecordedStable(s Snapshot) string {
+	switch served := s.Services.Stable.Hash; {
+	case served == s.Current:
+		return "" // as on a first deploy: it is stable with its first pod
+	case s.Revisions[served].Available > 0:
+		return served
+	}
+	best := Revision{}
+	for hash, r := range s.Revisions {
+		if hash == s.Current || !r.Deadline.IsZero() || r.Replicas == 0 || r.Available == 0 {
+			continue
+		}
+		if order := cmp.Or(cmp.Compare(r.Available, best.Available), cmp.Compare(best.Hash, hash)); order > 0 {
+			best = r
+		}
+	}
+	return best.Hash
 }
 
 func countPods(w world) counts {
@@ -261,8 +288,12 @@ func (w world) pausedByUser() bool { return w.Rollout.Spec.Paused }
 
 // routeAgrees reports whether every route is known to carry its weight.
 func (w world) routeAgrees() bool {
-	return w.Traffic.Exists && w.Traffic.InSync && valueOr(w.Traffic.Verified, true)
+	return w.Traffic.Exists && w.Traffic.InSync && w.verified()
 }
+
+// verified reports whether the data plane serves the weights that the routes
+// ask for, as far as the routers can tell.
+func (w world) verified() bool { return valueOr(w.Traffic.Verified, true) }
 
 // routed reports whether routes split the traffic.
 func (w world) routed() bool { return w.canary.TrafficRouting != nil && w.blueGreen == nil }
@@ -274,7 +305,7 @@ func (w world) byPods() bool { return w.canary.TrafficRouting == nil }
 // of the stable Service, or, without routes, by pods enough for all of it.
 func (w world) promoted() bool {
 	switch {
-	case !w.rolling() || w.abort.Decided || !w.stepsDone():
+	case !w.rolling() || w.abort.Decided || !w.stepsDone() || !w.currentExists():
 		return false
 	case w.blueGreen != nil:
 		return w.switched() && w.postPromotionPassed()

@@ -22,6 +22,7 @@ var notCopied = []string{
 	v1alpha1.RevisionAnnotation,
 	v1alpha1.RevisionHistoryAnnotation,
 	v1alpha1.DesiredReplicasAnnotation,
+	v1alpha1.WorkloadGenerationAnnotation,
 	"notified.notifications.argoproj.io",
 }
 
