@@ -178,7 +178,7 @@ func TestAnExperimentHasServices(t *testing.T) {
 	}
 	w.patch(experimentNamed("ab"), `{"spec":{"terminate":true}}`)
 	w.experimentIs("ab", successful, noPods)
-	w.gone(&corev1.Service{}, "ab-orange")
+	w.vanished(&corev1.Service{}, "ab-orange")
 	if size := w.size("ab-orange"); size != 0 {
 		t.Errorf("the ReplicaSet has size %d", size)
 	}
@@ -264,7 +264,7 @@ func (w *world) killedAt(number int, how network.Loss) (writes []string) {
 		headway.Start(w, options)
 	}
 	e := w.experimentIs("ab", successful, noPods, analysisIs("rate", successful))
-	w.gone(&corev1.Service{}, "shop")
+	w.vanished(&corev1.Service{}, "shop")
 	if e.Status.Message != "" || w.size("ab-purple") != 0 || w.size("ab-orange") != 0 {
 		w.Errorf("it ends with %q and ReplicaSets of %d and %d", e.Status.Message, w.size("ab-purple"), w.size("ab-orange"))
 	}

@@ -115,8 +115,8 @@ func noPods(e *v1alpha1.Experiment) error {
 	return nil
 }
 
-// gone waits until there is no such object.
-func (w *world) gone(obj client.Object, name string) {
+// vanished waits until there is no such object.
+func (w *world) vanished(obj client.Object, name string) {
 	w.Helper()
 	kube.Eventually(w, within, func() error {
 		err := w.client.Get(w.Context(), client.ObjectKey{Namespace: w.namespace, Name: name}, obj)
