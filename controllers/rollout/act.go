@@ -90,6 +90,16 @@ func (a actor) one(ctx context.Context, action plan.Action) error {
 		return a.end(ctx, a.seen.experiments[action.Name], &v1alpha1.Experiment{})
 	case plan.DeleteExperiment:
 		return a.delete(ctx, a.seen.experiments[action.Name])
+	case plan.Evict:
+		return a.evict(ctx, action)
+	case plan.Label:
+		return a.label(ctx, action)
+	case plan.LabelPod:
+		return a.labelPod(ctx, action)
+	case plan.Labelled:
+		return a.labelled(ctx, action)
+	case plan.Avoid:
+		return a.avoid(ctx, action)
 	case plan.DeleteRevision:
 		return a.delete(ctx, a.seen.replicaSets[action.Revision])
 	case plan.DeleteAnalysis:
@@ -162,6 +172,9 @@ func (a actor) scale(ctx context.Context, p plan.Scale) error {
 	annotations := map[string]any{v1alpha1.DesiredReplicasAnnotation: strconv.Itoa(int(a.seen.Rollout.DesiredReplicas()))}
 	if _, has := rs.Annotations[v1alpha1.ScaleDownDeadlineAnnotation]; has && !p.KeepDeadline {
 		annotations[v1alpha1.ScaleDownDeadlineAnnotation] = nil
+	}
+	if _, has := rs.Annotations[v1alpha1.RestartSpareAnnotation]; has || p.Extra {
+		annotations[v1alpha1.RestartSpareAnnotation] = map[bool]any{true: "true", false: nil}[p.Extra]
 	}
 	meta := map[string]any{"uid": rs.UID, "annotations": annotations}
 	if p.To < p.From {

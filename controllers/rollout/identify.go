@@ -89,7 +89,7 @@ func (r *Reconciler) sameTemplate(ctx context.Context, seen *observed) (string, 
 		if err != nil {
 			return "", fmt.Errorf("asking the API server to complete the template: %w", err)
 		}
-		if resources.SameTemplate(filled.Spec.Template, rs.Spec.Template) {
+		if resources.SameTemplate(filled.Spec.Template, resources.Template(rs)) {
 			return hash, nil
 		}
 	}

@@ -29,17 +29,20 @@ type observed struct {
 	runs        map[string]*v1alpha1.AnalysisRun // by name
 	experiments map[string]*v1alpha1.Experiment  // by name
 	workload    *resources.Workload
+	pods        map[string]*corev1.Pod // by name
 	// unresolved is set when the template is not known, since the workload that has it is not.
 	unresolved bool
+	// refused are the evictions that have to wait, told by carrying out the plan.
+	refused []refusal
 }
 
 // observe reads everything the planner may know, all of it from the cache, but
-// for the body of a workload that changed. It changes nothing.
+// for the body of a workload that changed and pods that are restarted. It changes nothing.
 func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*observed, error) {
 	seen := &observed{
 		Snapshot:    plan.Snapshot{Now: r.Clock.Now(), Rollout: ro},
 		replicaSets: map[string]*appsv1.ReplicaSet{}, unselected: map[string]*appsv1.ReplicaSet{},
-		runs: map[string]*v1alpha1.AnalysisRun{}, experiments: map[string]*v1alpha1.Experiment{},
+		runs: map[string]*v1alpha1.AnalysisRun{}, experiments: map[string]*v1alpha1.Experiment{}, pods: map[string]*corev1.Pod{},
 	}
 	if errs := v1alpha1.ValidateRollout(ro); len(errs) > 0 {
 		seen.Invalid = errs[0]
@@ -51,6 +54,9 @@ func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*observ
 		return nil, err
 	}
 	if err := r.observeAnalyses(ctx, seen); err != nil {
+		return nil, err
+	}
+	if err := r.observePods(ctx, seen); err != nil {
 		return nil, err
 	}
 	for _, read := range []func(context.Context, *observed) error{r.observeServices, r.observeTraffic, r.checkTemplates} {

@@ -23,6 +23,9 @@ import (
 func (r *Reconciler) report(ctx context.Context, seen *observed, p plan.Plan, actErr error) (ctrl.Result, error) {
 	ro := seen.Rollout
 	key := client.ObjectKeyFromObject(ro)
+	if len(seen.refused) > 0 {
+		p.Status = plan.Refused(seen.Snapshot, p.Status, seen.refused[0].pod, seen.refused[0].reason)
+	}
 	if actErr != nil && !conflictsOnly(actErr) {
 		p.Status = plan.Failed(seen.Snapshot, p.Status, actErr)
 	}

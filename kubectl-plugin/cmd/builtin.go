@@ -13,14 +13,13 @@ var elsewhere = map[string]string{
 	"history": "kubectl rollouts get rollout %s",
 	"pause":   `kubectl patch rollouts.argoproj.io %s --type merge -p '{"spec":{"paused":true}}'`,
 	"resume":  "kubectl rollouts promote %s",
-	"restart": `kubectl patch rollouts.argoproj.io %s --type merge -p '{"spec":{"template":{"metadata":{"annotations":{"restarted-at":"TIME"}}}}}', which is an update like any other`,
 	"undo":    "kubectl rollouts abort %s while it updates, or: kubectl rollouts set image %[1]s CONTAINER=OLD-IMAGE",
 }
 
 // builtinCommands are hidden verbs that only say which command is meant.
 func (a *app) builtinCommands() []*cobra.Command {
 	var out []*cobra.Command
-	for _, verb := range []string{"history", "pause", "restart", "resume", "undo"} {
+	for _, verb := range []string{"history", "pause", "resume", "undo"} {
 		out = append(out, &cobra.Command{
 			Use:                verb,
 			Hidden:             true,

@@ -116,6 +116,7 @@ func (a *app) root() *cobra.Command {
 		a.promoteCommand(),
 		a.abortCommand(),
 		a.retryCommand(),
+		a.restartCommand(),
 		a.setCommand(),
 		a.versionCommand(),
 	)

@@ -229,6 +229,26 @@ func TestAbortAndRetryWriteOneFlag(t *testing.T) {
 	}
 }
 
+func TestRestartSetsTheTime(t *testing.T) {
+	for name, c := range map[string]struct{ line, patch, says string }{
+		"now":               {"restart cart", `main {"spec":{"restartAt":"2026-11-21T12:00:00Z"}}`, "rollout 'cart' restarts in 0s\n"},
+		"later":             {"restart rollout/cart --in 90s", `main {"spec":{"restartAt":"2026-11-21T12:01:30Z"}}`, "rollout 'cart' restarts in 1m30s\n"},
+		"by the short flag": {"restart cart -i 1h", `main {"spec":{"restartAt":"2026-11-21T13:00:00Z"}}`, "rollout 'cart' restarts in 1h0m0s\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, cart())
+			code := r.run("kubectl-rollouts " + c.line)
+			if diff := cmp.Diff([]string{c.patch}, r.patches); diff != "" || code != ExitDone || r.out.String() != c.says {
+				t.Errorf("exit code %d, said %q %s, patches:\n%s", code, r.out, r.err, diff)
+			}
+		})
+	}
+	r := newRig(t, cart())
+	if code := r.run("kubectl-rollouts restart cart --in -5m"); code != ExitUsage || len(r.patches) > 0 {
+		t.Errorf("a restart in the past: exit code %d, %q", code, r.patches)
+	}
+}
+
 func TestAClusterWithoutTheStatusSubresourceIsPatchedOnTheObject(t *testing.T) {
 	r := newRig(t, cart())
 	r.funcs.SubResourcePatch = func(_ context.Context, _ client.Client, sub string, obj client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {

@@ -59,7 +59,7 @@ func TestThePageOfThePluginShowsItsError(t *testing.T) {
 // patches are put into the sample.
 func TestWhatThePluginSuggestsIsServed(t *testing.T) {
 	patch := regexp.MustCompile(`-p '([^']+)'`)
-	for _, verb := range []string{"pause", "restart"} {
+	for _, verb := range []string{"pause"} {
 		streams, _, _, stderr := genericiooptions.NewTestIOStreams()
 		cmd.Execute([]string{"kubectl-rollouts", verb, "web"}, streams)
 		found := patch.FindStringSubmatch(stderr.String())

@@ -227,6 +227,9 @@ func (s *scene) resting(ro *v1alpha1.Rollout) error {
 	if !over || st.ObservedGeneration != strconv.FormatInt(ro.Generation, 10) || st.Replicas != ro.DesiredReplicas() {
 		return fmt.Errorf("not at rest: %s", brief(ro))
 	}
+	if at := ro.Spec.RestartAt; at != nil && !at.Equal(st.RestartedAt) {
+		return fmt.Errorf("pods are not restarted: %s", brief(ro))
+	}
 	if st.Why == nil || st.Why.Code == "ScalingDownOldRevision" {
 		return fmt.Errorf("old pods are left: %s", brief(ro))
 	}
@@ -234,6 +237,11 @@ func (s *scene) resting(ro *v1alpha1.Rollout) error {
 		asked, _, err := unstructured.NestedInt64(rs.Object, "spec", "replicas")
 		if err != nil {
 			return err
+		}
+		for _, mark := range []string{v1alpha1.PendingMetadataAnnotation, v1alpha1.RestartSpareAnnotation} {
+			if text := rs.GetAnnotations()[mark]; text != "" {
+				return fmt.Errorf("ReplicaSet %s has %s: %s", name, mark, text)
+			}
 		}
 		if rs.GetLabels()[v1alpha1.PodTemplateHashLabel] != st.StableRS && asked > 0 {
 			return fmt.Errorf("ReplicaSet %s is left: %s", name, brief(ro))

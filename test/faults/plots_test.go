@@ -3,6 +3,9 @@ package faults
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/test/e2e/manifest"
@@ -19,9 +22,9 @@ type plot struct {
 	most int
 }
 
-// plots are an update to its end, one that a person takes back, and one that
-// analyses gate.
-var plots = []plot{update, abort, analysis}
+// plots are an update to its end, one that a person takes back, one that
+// analyses gate, and a restart of pods that carry the metadata of a new role.
+var plots = []plot{update, abort, analysis, pods}
 
 var (
 	update = plot{
@@ -48,6 +51,26 @@ var (
 			s.eventually(isPhase(v1alpha1.RolloutPhasePaused))
 		},
 		act: (*scene).abort,
+	}
+	pods = plot{
+		name: "pods",
+		objects: func(_ *testing.T, instance string) string {
+			c := canary(instance)
+			c.Replicas, c.Steps = "1", "[{setWeight: 50}, {pause: {}}]"
+			c.Strategy = append(c.Strategy,
+				"canaryMetadata: {labels: {role: canary}}", "stableMetadata: {annotations: {role: stable}}",
+				"antiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: {weight: 1}}")
+			return c.All()
+		},
+		before: func(s *scene) {
+			s.release("v2")
+			s.eventually(isPhase(v1alpha1.RolloutPhasePaused))
+		},
+		act: func(s *scene) {
+			at := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
+			s.patch(s.api.client, types.MergePatchType, fmt.Sprintf(`{"spec":{"restartAt":%q}}`, at))
+			s.resume()
+		},
 	}
 	analysis = plot{
 		name: "analysis",

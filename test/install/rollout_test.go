@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,9 +49,34 @@ func TestTheInstalledRightsSufficeForTheSample(t *testing.T) {
 		return nil
 	})
 	w.moveTo(c, "other")
+	w.restartAndLabel(c)
 	if log := p.log(); strings.Contains(log, "forbidden") {
 		t.Errorf("the installed rights do not suffice:\n%s", log)
 	}
+}
+
+// restartAndLabel has all pods replaced, and then labelled.
+func (w world) restartAndLabel(c client.Client) {
+	w.Helper()
+	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "web"}}
+	at := metav1.NewTime(time.Now().Add(time.Second).Truncate(time.Second))
+	patch := fmt.Appendf(nil, `{"spec":{"restartAt":%q,"strategy":{"canary":{"stableMetadata":{"labels":{"role":"stable"}}}}}}`, at.UTC().Format(time.RFC3339))
+	if err := c.Patch(w.Context(), ro, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		w.Fatal(err)
+	}
+	kube.Eventually(w, within, func() error {
+		if err := c.Get(w.Context(), client.ObjectKeyFromObject(ro), ro); err != nil {
+			return fmt.Errorf("reading the Rollout: %w", err)
+		}
+		pods, err := w.client.CoreV1().Pods(w.namespace).List(w.Context(), metav1.ListOptions{LabelSelector: "role=stable"})
+		if err != nil {
+			return fmt.Errorf("listing pods: %w", err)
+		}
+		if !at.Equal(ro.Status.RestartedAt) || len(pods.Items) < int(ro.DesiredReplicas()) {
+			return fmt.Errorf("restarted at %v, %d pods are labelled", ro.Status.RestartedAt, len(pods.Items))
+		}
+		return nil
+	})
 }
 
 // moveTo makes an Ingress beside that of the sample, lets the Rollout name it instead, and waits until

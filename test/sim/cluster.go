@@ -60,6 +60,7 @@ type Cluster struct {
 	memory memory
 	// running are the pods that answer, whatever the statuses still say.
 	running map[string]int32
+	pods    pods
 }
 
 // New makes a cluster in which nothing runs yet.
@@ -72,6 +73,7 @@ func New(ro *v1alpha1.Rollout, template string) *Cluster {
 		Revisions: map[string]plan.Revision{},
 		Writes:    map[string]int{},
 		running:   map[string]int32{},
+		pods:      newPods(),
 	}
 }
 
@@ -81,7 +83,7 @@ func (c *Cluster) Snapshot() plan.Snapshot {
 	if c.Workload != nil {
 		workload = ptr.To(*c.Workload)
 	}
-	return plan.Snapshot{
+	s := plan.Snapshot{
 		Workload:  workload,
 		Now:       c.Now,
 		Rollout:   c.Rollout.DeepCopy(),
@@ -93,6 +95,8 @@ func (c *Cluster) Snapshot() plan.Snapshot {
 		Traffic:   c.Traffic,
 		Analyses:  slices.Clone(c.Analyses),
 	}
+	s.Pods = c.podsOf(plan.PodsOf(s))
+	return s
 }
 
 // Act carries out one action and checks what it may break.
@@ -102,7 +106,8 @@ func (c *Cluster) Act(a plan.Action) {
 	c.check(a)
 	switch a := a.(type) {
 	case plan.CreateRevision:
-		c.Revisions[a.Hash] = plan.Revision{Hash: a.Hash, Name: "web-" + a.Hash, Number: a.Number, Created: c.Now, Replicas: a.Replicas}
+		c.Revisions[a.Hash] = plan.Revision{Hash: a.Hash, Name: "web-" + a.Hash, Number: a.Number, Created: c.Now, Replicas: a.Replicas, Metadata: a.Metadata, Avoids: a.Avoids}
+		c.pods.known[a.Hash] = a.Metadata
 	case plan.Scale:
 		c.scale(a)
 	case plan.Delay:
@@ -121,6 +126,16 @@ func (c *Cluster) Act(a plan.Action) {
 		c.scaleWorkload(a)
 	case plan.Number:
 		c.number(a)
+	case plan.Evict:
+		c.evict(a)
+	case plan.Label:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Metadata, r.Labelling, r.Observed = a.Metadata, true, false })
+	case plan.LabelPod:
+		c.labelPod(a)
+	case plan.Labelled:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Labelling = false })
+	case plan.Avoid:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Avoids = a.To })
 	case plan.Point:
 		c.point(a)
 	case plan.Route:
@@ -150,9 +165,9 @@ func (c *Cluster) swap() {
 }
 
 func (c *Cluster) scale(a plan.Scale) {
-	c.running[a.Revision] = min(c.running[a.Revision], a.To)
+	c.shrink(a)
 	c.revise(a.Revision, func(r *plan.Revision) {
-		r.Replicas = a.To
+		r.Replicas, r.Extra = a.To, a.Extra
 		if !c.Slow {
 			r.Pods, r.Ready, r.Available = min(r.Pods, a.To), min(r.Ready, a.To), min(r.Available, a.To)
 		}
@@ -220,6 +235,8 @@ func (c *Cluster) Store(p plan.Plan) {
 // Settle makes every pod that is asked for exist and be available.
 func (c *Cluster) Settle() {
 	for hash := range c.Revisions {
+		c.learn(hash)
+		c.refill(hash)
 		c.running[hash] = c.Revisions[hash].Replicas
 		c.revise(hash, func(r *plan.Revision) { r.Pods, r.Ready, r.Available = r.Replicas, r.Replicas, r.Replicas })
 	}
@@ -247,6 +264,7 @@ func (c *Cluster) Verdict(phase v1alpha1.AnalysisPhase, message string) {
 
 // SetAvailable sets the available pods of a revision, at most those asked for.
 func (c *Cluster) SetAvailable(hash string, n int32) {
+	c.refill(hash)
 	c.revise(hash, func(r *plan.Revision) {
 		r.Pods = r.Replicas
 		r.Ready, r.Available = min(n, r.Replicas), min(n, r.Replicas)

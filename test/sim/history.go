@@ -20,8 +20,10 @@ func RandomRollout(rng *rand.Rand) *v1alpha1.Rollout {
 	ro.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
 	if rng.IntN(4) == 0 {
 		ro.Spec.Strategy.BlueGreen = randomBlueGreen(rng)
+		ro.Spec.Strategy.BlueGreen.AntiAffinity = randomAffinity(rng)
 	} else {
 		ro.Spec.Strategy.Canary = randomCanary(rng)
+		ro.Spec.Strategy.Canary.AntiAffinity = randomAffinity(rng)
 	}
 	ro.Spec.RevisionHistoryLimit = ptr.To(int32(rng.IntN(4)))
 	ro.Spec.ProgressDeadlineAbort = rng.IntN(3) == 0
@@ -189,6 +191,8 @@ type History struct {
 	rng         *rand.Rand
 	formerSteps string
 	former      []v1alpha1.CanaryStep
+	// guarded: a PodDisruptionBudget lets no pod go.
+	guarded bool
 }
 
 // NewHistory begins the history of a seed.
@@ -233,7 +237,7 @@ func (h *History) reconcile() {
 			h.logf("(crash)")
 			return
 		}
-		if skip && h.rng.IntN(2) == 0 {
+		if _, evicts := a.(plan.Evict); evicts && h.guarded || skip && h.rng.IntN(2) == 0 {
 			continue // the API server refused this one
 		}
 		h.Act(a)
@@ -258,10 +262,10 @@ func (h *History) event() {
 
 func (h *History) personActs() {
 	st := h.Rollout.Status
-	switch n := h.rng.IntN(50); {
-	case n > 48:
+	switch n := h.rng.IntN(57); {
+	case n > 55:
 		h.Reapply()
-	case n > 46 && h.Workload != nil:
+	case n > 53 && h.Workload != nil:
 		h.ScaleDeployment(int32(h.rng.IntN(11)))
 	case n < 8:
 		h.Deploy(fmt.Sprintf("v%d", 1+h.rng.IntN(5)))
@@ -281,6 +285,8 @@ func (h *History) personActs() {
 		h.Meddle(int32(h.rng.IntN(int(h.maxWeight()) + 1)))
 	case n < 44:
 		h.accident()
+	case n < 50:
+		h.troublePods()
 	default:
 		h.editSteps()
 	}
@@ -347,6 +353,7 @@ func (h *History) podsComeAndGo() {
 func (h *History) rest() {
 	h.Pause(false)
 	h.Verify(true)
+	h.guarded = false
 	h.Deploy("last")
 	if h.replicas() == 0 {
 		h.Cluster.Scale(3)
@@ -372,6 +379,7 @@ func (h *History) rest() {
 			h.brokef("L6 %s still has %d pods", hash, r.Replicas)
 		}
 	}
+	h.checkPods()
 	h.quiet()
 }
 

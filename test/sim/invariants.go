@@ -85,7 +85,11 @@ func (c *Cluster) check(a plan.Action) {
 		}
 	case plan.ScaleWorkload:
 		c.checkWorkload(a)
-	case plan.Adopt, plan.Release, plan.Delay, plan.Keep, plan.Number, plan.Renumber, plan.Sync, plan.StopAnalysis, plan.DeleteAnalysis, plan.StopExperiment, plan.DeleteExperiment:
+	case plan.Evict:
+		c.checkEvict(a)
+	case plan.Labelled:
+		c.checkLabelled(a)
+	case plan.Delay, plan.Keep, plan.Number, plan.Renumber, plan.Sync, plan.StopAnalysis, plan.DeleteAnalysis, plan.StopExperiment, plan.DeleteExperiment, plan.Adopt, plan.Release, plan.Label, plan.LabelPod, plan.Avoid:
 		// they move neither pods nor traffic
 	}
 }
@@ -105,6 +109,12 @@ func (c *Cluster) checkOwner(a plan.Action) {
 	case plan.Renumber:
 		hash = a.Revision
 	case plan.Sync:
+		hash = a.Revision
+	case plan.Label:
+		hash = a.Revision
+	case plan.Labelled:
+		hash = a.Revision
+	case plan.Avoid:
 		hash = a.Revision
 	case plan.DeleteRevision:
 		hash = a.Revision
@@ -252,6 +262,10 @@ func (c *Cluster) lesserEvil(hash string, need int32, after plan.Services) bool 
 }
 
 func (c *Cluster) checkScale(a plan.Scale) {
+	c.checkUnseen(a)
+	if a.Extra && a.From == 1 && a.To == 2 && (a.Revision != c.Template || !c.abortHolds()) {
+		return // beside the only pod, which is restarted
+	}
 	most := c.replicas()
 	if b := c.blueGreen(); b != nil {
 		most = max(most, ptr.Deref(b.PreviewReplicaCount, 0))
@@ -290,7 +304,7 @@ func (c *Cluster) checkBudget(a plan.Scale) {
 	}
 	has := c.running[a.Revision]
 	switch {
-	case a.To > a.From && asked > c.replicas()+above:
+	case a.To > a.From && asked > c.replicas()+above+c.extra():
 		c.brokef("S4 %s: %d pods of %d and %d above", a, asked, c.replicas(), above)
 	case a.To < has && available+a.To < c.replicas()-below:
 		c.brokef("S3 %s: %d available pods of %d, %d may be missing", a, available+a.To, c.replicas(), below)

@@ -41,6 +41,8 @@ func (h *History) refused(before plan.Snapshot, a plan.Action) bool {
 		return h.gone(a.Revision) || a.To < a.From && h.Revisions[a.Revision] != before.Revisions[a.Revision]
 	case plan.DeleteRevision:
 		return h.Revisions[a.Revision] != before.Revisions[a.Revision]
+	case plan.Evict:
+		return !before.Rollout.Spec.RestartAt.Equal(h.Rollout.Spec.RestartAt) // somebody asked for another restart meanwhile
 	case plan.Route:
 		return a.Split.Canary.Weight > before.Traffic.CanaryWeight && h.Traffic.CanaryWeight != before.Traffic.CanaryWeight
 	case plan.Point:

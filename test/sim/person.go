@@ -2,7 +2,9 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
@@ -123,6 +125,29 @@ func (c *Cluster) LoseRevision(hash string) {
 	c.did("delete " + hash)
 	delete(c.Revisions, hash)
 	delete(c.running, hash)
+	delete(c.pods.of, hash)
+	delete(c.pods.unseen, hash)
+}
+
+// Restart asks for new pods in place of all that are there now, after a while or at once. It may end
+// an earlier restart; what that one evicted was seen by then, since people are slow.
+func (c *Cluster) Restart(in time.Duration) {
+	c.did("restart")
+	c.seeEvictions()
+	c.Rollout.Spec.RestartAt = ptr.To(metav1.NewTime(c.Now.Add(in)))
+	c.Rollout.Generation++
+}
+
+// Relabel changes the metadata of the two roles; nil is none.
+func (c *Cluster) Relabel(canary, stable *v1alpha1.PodTemplateMetadata) {
+	c.did("relabel")
+	c.Rollout.Generation++
+	if b := c.blueGreen(); b != nil {
+		b.PreviewMetadata, b.ActiveMetadata = canary, stable
+		return
+	}
+	strategy := c.Rollout.Spec.Strategy.Canary
+	strategy.CanaryMetadata, strategy.StableMetadata = canary, stable
 }
 
 // Refuse makes the cluster refuse pods of a revision; no text ends that.

@@ -153,6 +153,13 @@ func (c *Cluster) copied() *Cluster {
 	other := *c
 	other.Rollout = c.Rollout.DeepCopy()
 	other.Revisions, other.Writes, other.running = maps.Clone(c.Revisions), maps.Clone(c.Writes), maps.Clone(c.running)
+	if c.Workload != nil {
+		other.Workload = ptr.To(*c.Workload)
+	}
+	other.pods.of, other.pods.unseen, other.pods.known = map[string][]pod{}, maps.Clone(c.pods.unseen), maps.Clone(c.pods.known)
+	for hash, list := range c.pods.of {
+		other.pods.of[hash] = slices.Clone(list)
+	}
 	other.Analyses, other.Log, other.Broken = slices.Clone(c.Analyses), slices.Clone(c.Log), nil
 	return &other
 }

@@ -28,15 +28,15 @@ func (c *Cluster) ScaleDeployment(replicas int32) {
 func (c *Cluster) scaleWorkload(a plan.ScaleWorkload) {
 	d := c.Workload
 	d.Had = max(d.Had, a.From)
-	d.Replicas, d.Available = a.To, c.left(a)
+	d.Replicas, d.Available = a.To, c.answersAfter(a)
 	d.Generation++
 	if a.To == 0 {
 		d.Had, d.Kept = 0, true
 	}
 }
 
-// left are the pods of the Deployment that answer after an action, at the worst.
-func (c *Cluster) left(a plan.ScaleWorkload) int32 {
+// answersAfter are the pods of the Deployment that answer after an action, at the worst.
+func (c *Cluster) answersAfter(a plan.ScaleWorkload) int32 {
 	return max(0, c.Workload.Available-max(0, a.From-a.To))
 }
 
@@ -58,8 +58,8 @@ func (c *Cluster) checkWorkload(a plan.ScaleWorkload) {
 		c.brokef("S16 %s: the migration was over with the first revision", a)
 	case a.To > had:
 		c.brokef("S4 %s: it never had more than %d", a, had)
-	case a.To < a.From && c.left(a)+serving < needed:
-		c.brokef("S3 %s: %d of its pods and %d of the Rollout are left, %d are needed", a, c.left(a), serving, needed)
+	case a.To < a.From && c.answersAfter(a)+serving < needed:
+		c.brokef("S3 %s: %d of its pods and %d of the Rollout are left, %d are needed", a, c.answersAfter(a), serving, needed)
 	}
 }
 

@@ -26,6 +26,17 @@ const (
 	ExperimentAnnotation = "experiment.argoproj.io/name"
 	// ScaleDownDeadlineAnnotation is the RFC 3339 time until which a ReplicaSet that is no longer used keeps its pods.
 	ScaleDownDeadlineAnnotation = "scale-down-deadline"
+	// EphemeralMetadataAnnotation is the JSON of the labels and annotations that were put onto the pod
+	// template of a ReplicaSet for its role.
+	EphemeralMetadataAnnotation = "rollout.argoproj.io/ephemeral-metadata"
+	// ReplacedMetadataAnnotation is the JSON of what the template had in their place. Only Headway writes it.
+	ReplacedMetadataAnnotation = "rollout.argoproj.io/ephemeral-metadata-replaced"
+	// PendingMetadataAnnotation is the JSON of the keys that pods may not have as their template has
+	// them. Only Headway writes it.
+	PendingMetadataAnnotation = "rollout.argoproj.io/ephemeral-metadata-pending"
+	// RestartSpareAnnotation marks a ReplicaSet with one pod more while its only one is restarted. Only
+	// Headway writes it.
+	RestartSpareAnnotation = "rollout.argoproj.io/restart-spare"
 	// RolloutTypeLabel says what an AnalysisRun gates: Step, Background, PrePromotion, PostPromotion or Initial.
 	RolloutTypeLabel = "rollout-type"
 	// StepHashAnnotation identifies the steps an AnalysisRun was made for. Runs of other controllers have none.

@@ -239,6 +239,11 @@ func validateRoleMetadata(m *PodTemplateMetadata, selector *metav1.LabelSelector
 	if selector == nil {
 		return errs
 	}
+	for _, e := range selector.MatchExpressions {
+		if _, ok := m.Labels[e.Key]; ok {
+			errs = append(errs, field.Forbidden(at.Child("labels").Key(e.Key), "the selector asks for it: use another label"))
+		}
+	}
 	for _, key := range sortedKeys(selector.MatchLabels) {
 		if value, ok := m.Labels[key]; ok && value != selector.MatchLabels[key] {
 			errs = append(errs, field.Invalid(at.Child("labels").Key(key), value,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/trafficrouting"
 )
 
@@ -22,7 +23,11 @@ type CreateRevision struct {
 	Hash     string
 	Number   int64
 	Replicas int32
-	Why      string
+	// Metadata is put onto its pods for its role; nil for none.
+	Metadata *v1alpha1.PodTemplateMetadata
+	// Avoids is the revision whose nodes its pods avoid; empty for none.
+	Avoids string
+	Why    string
 }
 
 // Scale sets the size of a revision and forgets its scale-down deadline unless KeepDeadline is set.
@@ -31,7 +36,9 @@ type Scale struct {
 	From, To int32
 	// KeepDeadline leaves the deadline that led to this on the ReplicaSet.
 	KeepDeadline bool
-	Why          string
+	// Extra marks the last of the pods as one more than asked for.
+	Extra bool
+	Why   string
 }
 
 // Delay gives a revision that is no longer used a time until which it keeps its pods.

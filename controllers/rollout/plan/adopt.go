@@ -32,6 +32,12 @@ func changedBy(a Action) string {
 		return a.Revision
 	case Sync:
 		return a.Revision
+	case Label:
+		return a.Revision
+	case Labelled:
+		return a.Revision
+	case Avoid:
+		return a.Revision
 	case DeleteRevision:
 		return a.Revision
 	default:

@@ -18,6 +18,9 @@ func asCanary(b *v1alpha1.BlueGreenStrategy) v1alpha1.CanaryStrategy {
 		MaxUnavailable:             b.MaxUnavailable,
 		ScaleDownDelaySeconds:      b.ScaleDownDelaySeconds,
 		AbortScaleDownDelaySeconds: b.AbortScaleDownDelaySeconds,
+		AntiAffinity:               b.AntiAffinity,
+		CanaryMetadata:             b.PreviewMetadata,
+		StableMetadata:             b.ActiveMetadata,
 
 		ScaleDownDelayRevisionLimit: b.ScaleDownDelayRevisionLimit,
 		TrafficRouting:              &v1alpha1.RolloutTrafficRouting{}, // by the active Service

@@ -21,6 +21,8 @@ func diff(w world, safe target) []Action {
 	actions = append(actions, analyses(w)...)
 	actions = append(actions, shrink(w, safe)...)
 	actions = append(actions, moveWorkload(w, safe)...)
+	actions = append(actions, restarts(w, actions)...)
+	actions = append(actions, labels(w)...)
 	return slices.DeleteFunc(append(actions, tidy(w)...), w.ofOrphan)
 }
 
@@ -139,12 +141,13 @@ func revise(w world, safe target) []Action {
 		if safe.hold {
 			size = 0
 		}
-		actions = append(actions, CreateRevision{w.Current, number, size, whySize(w, w.Current)})
+		actions = append(actions, CreateRevision{w.Current, number, size, w.metadata(w.Current), w.avoids(), whySize(w, w.Current)})
 	case current.Number != number:
 		actions = append(actions, Renumber{w.Current, current.Number, number, "the revision is wanted again"})
 	case current.Drift:
 		actions = append(actions, Sync{w.Current, "the Rollout's annotations or minReadySeconds changed"})
 	}
+	actions = append(actions, avoid(w)...)
 	return append(actions, numberRollout(w, number)...)
 }
 
@@ -258,7 +261,7 @@ func shrink(w world, safe target) []Action {
 			actions = append(actions, Scale{Revision: r.Hash, From: r.Replicas, To: size, Why: whySize(w, r.Hash)})
 		case !wanted:
 			next := retireAction(w, r, waiting >= w.canary.DelayedRevisions())
-			if actions = append(actions, next...); !scales(next) {
+			if actions = append(actions, next...); !goes(next) {
 				waiting++
 			}
 		}
@@ -266,8 +269,8 @@ func shrink(w world, safe target) []Action {
 	return actions
 }
 
-// scales reports whether a revision goes now, and so waits no more.
-func scales(actions []Action) bool {
+// goes reports whether a revision goes now, and so waits no more.
+func goes(actions []Action) bool {
 	return slices.ContainsFunc(actions, func(a Action) bool { _, is := a.(Scale); return is })
 }
 

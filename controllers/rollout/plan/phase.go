@@ -22,6 +22,8 @@ func phase(w world, st v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) {
 		return v1alpha1.RolloutPhasePaused, "manually paused"
 	case len(st.PauseConditions) > 0:
 		return v1alpha1.RolloutPhasePaused, string(st.PauseConditions[0].Reason)
+	case w.restartPends(st):
+		return v1alpha1.RolloutPhaseProgressing, "rollout is restarting"
 	case st.UpdatedReplicas < w.replicas:
 		return v1alpha1.RolloutPhaseProgressing, "more replicas need to be updated"
 	case st.AvailableReplicas < st.UpdatedReplicas:

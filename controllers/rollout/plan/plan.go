@@ -44,7 +44,7 @@ func Make(s Snapshot) Plan {
 	if w.Invalid != nil {
 		return invalid(w)
 	}
-	safe := guard(w, wish(w))
+	safe := whileRestarting(w, guard(w, wish(w)))
 	st := status(w)
 	return Plan{
 		Actions: diff(w, safe),
@@ -78,7 +78,7 @@ func invalid(w world) Plan {
 // wake is when something may happen without an event.
 func wake(w world, st v1alpha1.RolloutStatus) time.Duration {
 	var next time.Time
-	for _, at := range []time.Time{pauseEnds(w, st), deadlineAt(w, st), nextRetirement(w)} {
+	for _, at := range []time.Time{pauseEnds(w, st), deadlineAt(w, st), nextRetirement(w), nextRestart(w, st), nextLabel(w)} {
 		if at.After(w.Now) && (next.IsZero() || at.Before(next)) {
 			next = at
 		}

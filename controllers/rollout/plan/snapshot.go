@@ -31,6 +31,8 @@ type Snapshot struct {
 	Traffic        trafficrouting.Observed
 	// Analyses are the AnalysisRuns and Experiments of the Rollout, oldest first; verdicts only.
 	Analyses []Analysis
+	// Pods are the pods of the revisions that PodsOf names, and of no others.
+	Pods []Pod
 }
 
 // Revision is what matters about one ReplicaSet.
@@ -50,6 +52,28 @@ type Revision struct {
 	Orphan bool
 	// Failure is why the ReplicaSet cannot create pods; empty when it can.
 	Failure string
+	// Extra is set when Replicas has one pod more than asked for, while the only one is restarted.
+	Extra bool
+	// Metadata is what was put onto its pod template for its role; nil when nothing was.
+	Metadata *v1alpha1.PodTemplateMetadata
+	// Labelling is set while its pods may not carry Metadata yet, and Observed when those that
+	// its ReplicaSet makes from now on do.
+	Labelling, Observed bool
+	// Avoids is the revision whose nodes its new pods avoid; empty when there is none.
+	Avoids string
+}
+
+// Pod is what matters about one pod that exists and has not ended.
+type Pod struct {
+	Name     string
+	Revision string
+	Created  time.Time
+	// Ready pods answer; those that do for minReadySeconds are Available.
+	Ready, Available bool
+	// Going is set when the pod was told to end.
+	Going bool
+	// Outdated is set when it does not carry the metadata of its revision.
+	Outdated bool
 }
 
 // Workload is what matters about the object that spec.workloadRef names. The

@@ -22,6 +22,7 @@ func status(w world) v1alpha1.RolloutStatus {
 	st.PauseConditions, st.ControllerPause = pauses(w, valueOr(st.CurrentStepIndex, 0))
 	st.PromoteFull = w.full && st.StableRS != w.Current
 	st.Abort, st.AbortedAt = w.abort.Decided, abortedAt(w)
+	st.RestartedAt = restartedAt(w)
 	st.Canary, st.BlueGreen = canaryStatus(w), blueGreenStatus(w)
 	st.InitialAnalysisRunStatus = initialStatus(w)
 	st.Duration = duration(w, st)

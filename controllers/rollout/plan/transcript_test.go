@@ -198,6 +198,14 @@ func (s *story) do(command string) {
 		c.Break(arg)
 	case "mend":
 		c.Invalid = nil
+	case "restart":
+		d, err := time.ParseDuration("0" + arg)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		c.Restart(d)
+	case "metadata":
+		c.Relabel(s.metadata(arg))
 	case "lose":
 		c.LoseRoute()
 	case "delete":
@@ -302,6 +310,17 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 			ro.Spec.RollbackWindow = &v1alpha1.RollbackWindowSpec{Revisions: s.number(value)}
 		case "history":
 			ro.Spec.RevisionHistoryLimit = ptr.To(s.number(value))
+		case "metadata":
+			first, second := s.metadata(value)
+			canary.CanaryMetadata, canary.StableMetadata = first, second
+			if b := ro.Spec.Strategy.BlueGreen; b != nil {
+				b.PreviewMetadata, b.ActiveMetadata = first, second
+			}
+		case "antiAffinity":
+			canary.AntiAffinity = &v1alpha1.AntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &v1alpha1.RequiredDuringSchedulingIgnoredDuringExecution{}}
+			if b := ro.Spec.Strategy.BlueGreen; b != nil {
+				b.AntiAffinity = canary.AntiAffinity
+			}
 		case "max":
 			canary.TrafficRouting.MaxTrafficWeight = ptr.To(s.number(value))
 		default:
@@ -335,6 +354,19 @@ func (s *story) blueGreen(text string) *v1alpha1.BlueGreenStrategy {
 		}
 	}
 	return b
+}
+
+// metadata reads one label for each of the two roles, `role:canary,role:stable`; `-` is none.
+func (s *story) metadata(text string) (canary, stable *v1alpha1.PodTemplateMetadata) {
+	first, second, _ := strings.Cut(text, ",")
+	one := func(text string) *v1alpha1.PodTemplateMetadata {
+		if text == "-" {
+			return nil
+		}
+		key, value, _ := strings.Cut(text, ":")
+		return &v1alpha1.PodTemplateMetadata{Labels: map[string]string{key: value}}
+	}
+	return one(first), one(second)
 }
 
 // threshold reads `75%` or `3`.

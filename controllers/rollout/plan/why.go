@@ -29,6 +29,7 @@ const (
 	WhyPausedForTime       v1alpha1.WhyCode = "PausedForTime"
 	WhyPodsCannotStart     v1alpha1.WhyCode = "PodsCannotBeCreated"
 	WhyCanaryDown          v1alpha1.WhyCode = "CanaryDown"
+	WhyRestarting          v1alpha1.WhyCode = "Restarting"
 	WhyWaitingForPods      v1alpha1.WhyCode = "WaitingForPods"
 	WhyWaitingForStable    v1alpha1.WhyCode = "WaitingForStablePods"
 	WhyWaitingForTraffic   v1alpha1.WhyCode = "WaitingForTraffic"
@@ -46,7 +47,7 @@ func Codes() []v1alpha1.WhyCode {
 	return []v1alpha1.WhyCode{
 		WhyInvalidSpec, WhyActionFailed, WhyReturningTraffic, WhyAborted, WhyAbortedByAnalysis, WhyAbortedByExperiment, WhyAbortedByDeadline,
 		WhyFirstFailed,
-		WhyDeadlineExceeded, WhyCanaryDown, WhyPausedByUser, WhyFrozen, WhyInconclusive, WhyPausedByStep, WhyPausedForTime, WhyPodsCannotStart,
+		WhyDeadlineExceeded, WhyCanaryDown, WhyRestarting, WhyPausedByUser, WhyFrozen, WhyInconclusive, WhyPausedByStep, WhyPausedForTime, WhyPodsCannotStart,
 		WhyWaitingForPods, WhyWaitingForStable, WhyWaitingForTraffic, WhyAnalysing, WhyExperimenting, WhyPromoting, WhyScalingDown, WhyHealthy,
 	}
 }
@@ -55,7 +56,7 @@ func Codes() []v1alpha1.WhyCode {
 // applies is the answer. Nothing in it ticks: times are absolute.
 func why(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	for _, rule := range []func(world, v1alpha1.RolloutStatus) *v1alpha1.Why{
-		whyAborted, whyDeadline, whyCanaryDown, whyPaused, whyPods, whyMeasured, whyPromoting, whyStep,
+		whyAborted, whyDeadline, whyCanaryDown, whyRestarting, whyPaused, whyPods, whyMeasured, whyPromoting, whyStep,
 	} {
 		if reason := rule(w, st); reason != nil {
 			return reason

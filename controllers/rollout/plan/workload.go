@@ -79,11 +79,11 @@ func safeWorkload(w world, want, safe target) int32 {
 // Deployment: available ones that stay, and that the stable Service reaches
 // where it is and where it goes.
 func (w world) replacing(safe target) int32 {
-	return min(w.replicas, w.reached(safe, w.Services.Stable.Hash), w.reached(safe, safe.stable))
+	return min(w.replicas, w.reachable(safe, w.Services.Stable.Hash), w.reachable(safe, safe.stable))
 }
 
-// reached are the pods that a Service with this hash reaches; without one it reaches all.
-func (w world) reached(safe target, served string) (pods int32) {
+// reachable are the pods that a Service with this hash reaches; without one it reaches all.
+func (w world) reachable(safe target, served string) (pods int32) {
 	for hash, size := range safe.sizes {
 		if served == "" || served == hash {
 			pods += min(w.capacity(hash), size)

@@ -71,7 +71,9 @@ func read(s Snapshot) world {
 		// An invalid spec asks for nothing: the update under way is the recorded one, and can be aborted.
 		w.Current, w.StepHash = w.old.CurrentPodHash, w.old.CurrentStepHash
 	}
+	w.Revisions = seenLive(s)
 	w.count = countPods(w)
+	w.Revisions = withoutExtra(w.Revisions)
 	w.changed = w.Current != w.old.CurrentPodHash || w.StepHash != w.old.CurrentStepHash
 	w.stable = knownStable(w)
 	w.retried = !w.changed && !w.old.Abort && progressReason(w.old) == ReasonAborted

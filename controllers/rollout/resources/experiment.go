@@ -92,17 +92,6 @@ func experimentTemplate(ro *v1alpha1.Rollout, t v1alpha1.RolloutExperimentTempla
 	return out
 }
 
-// merged is a map with another on top; nil when both are empty.
-func merged(below, above map[string]string) map[string]string {
-	if len(below)+len(above) == 0 {
-		return nil
-	}
-	out := map[string]string{}
-	maps.Copy(out, below)
-	maps.Copy(out, above)
-	return out
-}
-
 // ExperimentVerdict reads what matters from an Experiment of a Rollout. Its
 // step is told by its name, as other controllers of the API do.
 func ExperimentVerdict(rollout string, e *v1alpha1.Experiment) plan.Analysis {

@@ -11,6 +11,15 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
+// Template is the pod template of a ReplicaSet without what was put there for
+// its role, and with what that replaced.
+func Template(rs *appsv1.ReplicaSet) corev1.PodTemplateSpec {
+	template := *rs.Spec.Template.DeepCopy()
+	takeOut(&template, rs)
+	withoutAvoid(&template)
+	return template
+}
+
 // MayMatch reports whether a ReplicaSet's template holds everything the given
 // template asks for. If not, they differ; if so, they may still differ in what
 // the API server fills in, which only the API server can tell.
@@ -19,7 +28,7 @@ func MayMatch(template v1alpha1.PodTemplate, rs *appsv1.ReplicaSet) (bool, error
 	if err != nil {
 		return false, err
 	}
-	has, err := asJSON(rs.Spec.Template)
+	has, err := asJSON(Template(rs))
 	if err != nil {
 		return false, err
 	}
@@ -31,6 +40,8 @@ func SameTemplate(a, b corev1.PodTemplateSpec) bool {
 	a, b = *a.DeepCopy(), *b.DeepCopy()
 	delete(a.Labels, v1alpha1.PodTemplateHashLabel)
 	delete(b.Labels, v1alpha1.PodTemplateHashLabel)
+	dropEmptyAffinity(&a)
+	dropEmptyAffinity(&b)
 	return equality.Semantic.DeepEqual(a, b)
 }
 

@@ -35,11 +35,14 @@ func ReplicaSet(ro *v1alpha1.Rollout, create plan.CreateRevision) *appsv1.Replic
 	annotations := CopiedAnnotations(ro)
 	annotations[v1alpha1.RevisionAnnotation] = strconv.FormatInt(create.Number, 10)
 	annotations[v1alpha1.DesiredReplicasAnnotation] = strconv.Itoa(int(ro.DesiredReplicas()))
+	labels := maps.Clone(template.Labels)
+	inject(&template, annotations, create.Metadata)
+	avoid(&template, ro, create.Avoids)
 	return &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            ReplicaSetName(ro.Name, create.Hash),
 			Namespace:       ro.Namespace,
-			Labels:          maps.Clone(template.Labels),
+			Labels:          labels,
 			Annotations:     annotations,
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(ro, v1alpha1.RolloutKind)},
 		},
@@ -86,7 +89,12 @@ func Revision(ro *v1alpha1.Rollout, rs *appsv1.ReplicaSet) plan.Revision {
 		Ready:     rs.Status.ReadyReplicas,
 		Available: rs.Status.AvailableReplicas,
 		Drift:     drifts(ro, rs),
+		Metadata:  injected(rs),
+		Labelling: rs.Annotations[v1alpha1.PendingMetadataAnnotation] != "",
+		Observed:  rs.Status.ObservedGeneration >= rs.Generation,
+		Avoids:    avoided(rs.Spec.Template),
 	}
+	_, r.Extra = rs.Annotations[v1alpha1.RestartSpareAnnotation]
 	// What cannot be parsed was not written by a controller: it counts as absent.
 	r.Number, _ = strconv.ParseInt(rs.Annotations[v1alpha1.RevisionAnnotation], 10, 64)
 	if at, err := time.Parse(time.RFC3339, rs.Annotations[v1alpha1.ScaleDownDeadlineAnnotation]); err == nil {

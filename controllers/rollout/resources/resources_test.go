@@ -57,7 +57,7 @@ func TestARevisionIsReadBackFromItsReplicaSet(t *testing.T) {
 	rs.Status = appsv1.ReplicaSetStatus{Replicas: 2, ReadyReplicas: 1, AvailableReplicas: 1, Conditions: []appsv1.ReplicaSetCondition{
 		{Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Message: "quota exceeded"},
 	}}
-	want := plan.Revision{Hash: "abc", Name: "web-abc", Number: 3, Replicas: 2, Pods: 2, Ready: 1, Available: 1, Deadline: deadline, Failure: "quota exceeded"}
+	want := plan.Revision{Hash: "abc", Name: "web-abc", Number: 3, Replicas: 2, Pods: 2, Ready: 1, Available: 1, Deadline: deadline, Failure: "quota exceeded", Observed: true}
 	if diff := cmp.Diff(want, Revision(rollout(), rs)); diff != "" {
 		t.Errorf("revision (-want +got):\n%s", diff)
 	}

@@ -14,7 +14,11 @@ func (c *checker) growth(was, is state) {
 		return
 	}
 	for hash, rs := range is.owned() {
-		if before, now := size(was.owned()[hash]), size(rs); now > before && now > is.replicas() {
+		most := is.replicas()
+		if rs.Annotations[v1alpha1.RestartSpareAnnotation] != "" {
+			most = max(most, 2) // The successor of an only pod.
+		}
+		if before, now := size(was.owned()[hash]), size(rs); now > before && now > most {
 			c.say("%s grew from %d to %d of %d pods", hash, before, now, is.replicas())
 		}
 	}

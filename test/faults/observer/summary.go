@@ -52,6 +52,7 @@ func (s state) summary() (string, error) {
 		fmt.Fprintf(&out, "revision %s %s: asked %d, available %d, deadline %t\n", rs.Annotations[v1alpha1.RevisionAnnotation], hash,
 			size(rs), s.available(hash), rs.Annotations[v1alpha1.ScaleDownDeadlineAnnotation] != "")
 	}
+	fmt.Fprintf(&out, "restarted %t, metadata %s\n", st.RestartedAt.Equal(s.rollout.Spec.RestartAt), strings.Join(s.metadata(), ", "))
 	fmt.Fprintf(&out, "services stable %s canary %s\n", s.stableHash(), s.canaryHash())
 	for _, name := range slices.Sorted(maps.Keys(s.runs)) {
 		if run := s.runs[name]; metav1.IsControlledBy(run, s.rollout) {
@@ -59,6 +60,23 @@ func (s state) summary() (string, error) {
 		}
 	}
 	return out.String(), nil
+}
+
+// metadata is what the revisions and their pods carry for their role, and what is not done.
+func (s state) metadata() []string {
+	var out []string
+	for hash, rs := range s.owned() {
+		for _, key := range []string{v1alpha1.EphemeralMetadataAnnotation, v1alpha1.PendingMetadataAnnotation, v1alpha1.RestartSpareAnnotation} {
+			if text := rs.Annotations[key]; text != "" {
+				out = append(out, fmt.Sprintf("%s %s %s", hash, key, text))
+			}
+		}
+	}
+	for _, pod := range s.pods {
+		out = append(out, fmt.Sprintf("pod of %s: role %q %q", pod.Labels[v1alpha1.PodTemplateHashLabel], pod.Labels["role"], pod.Annotations["role"]))
+	}
+	slices.Sort(out)
+	return out
 }
 
 // measured counts the measurements of a run by metric.
