@@ -19,6 +19,7 @@ import (
 	"github.com/headway-rollouts/headway/controllers/experiment/plan"
 	"github.com/headway-rollouts/headway/controllers/internal/analysistemplates"
 	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
+	"github.com/headway-rollouts/headway/controllers/internal/settle"
 )
 
 // Options are what the controller needs from the process around it.
@@ -46,6 +47,7 @@ type Reconciler struct {
 
 	templates analysistemplates.Reader
 	writes    ownwrites.Log
+	settling  settle.Log
 	metrics   *metrics
 }
 
@@ -73,6 +75,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	result, err := r.reconcile(ctx, req)
 	if errors.Is(err, errGone) {
 		r.writes.Forget(req.NamespacedName)
+		r.settling.Forget(req.NamespacedName)
 		r.metrics.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}

@@ -24,6 +24,16 @@ func (r *Reconciler) report(ctx context.Context, seen *observed, p plan.Plan, ac
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	key := client.ObjectKeyFromObject(e)
+	if diff != nil && onlyCounts(&e.Status, &p.Status) {
+		if wait := r.settling.Wait(key, seen.Now); wait > 0 {
+			if p.Wake == 0 || wait < p.Wake {
+				p.Wake = wait
+			}
+			return outcome(p, actErr, r.Resync)
+		}
+	}
+	r.settling.Forget(key)
 	if diff != nil {
 		ctrl.LoggerFrom(ctx).V(1).Info("Storing the status", "patch", string(diff))
 		if err := r.patchStatus(ctx, e, diff, seen.Now); err != nil {
@@ -106,6 +116,23 @@ func statusDiff(from, to *v1alpha1.ExperimentStatus) (json.RawMessage, error) {
 		return nil, nil
 	}
 	return diff, nil
+}
+
+// onlyCounts reports whether two statuses differ in pod counts alone.
+func onlyCounts(from, to *v1alpha1.ExperimentStatus) bool {
+	a, b := withoutCounts(from), withoutCounts(to)
+	diff, err := statusDiff(&a, &b)
+	return err == nil && diff == nil
+}
+
+func withoutCounts(st *v1alpha1.ExperimentStatus) v1alpha1.ExperimentStatus {
+	out := *st.DeepCopy()
+	for i := range out.TemplateStatuses {
+		t := &out.TemplateStatuses[i]
+		t.Replicas, t.UpdatedReplicas, t.ReadyReplicas, t.AvailableReplicas = 0, 0, 0, 0
+		t.LastTransitionTime, t.PodTemplateHash = nil, "" // The hash comes with the first count.
+	}
+	return out
 }
 
 // emit sends an Event about the Experiment, and about the Rollout that it is a

@@ -115,7 +115,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // forget drops what is remembered of a Rollout that is gone.
 func (r *Reconciler) forget(key client.ObjectKey) {
 	r.writes.Forget(key)
-	r.deferred.forget(key)
+	r.deferred.Forget(key)
 	r.metrics.forget(key)
 	r.workloads.forget(key)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
@@ -16,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/settle"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
 )
 
@@ -34,7 +34,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observed, p plan.Plan, ac
 		return ctrl.Result{}, err
 	}
 	if diff == nil {
-		r.deferred.forget(key)
+		r.deferred.Forget(key)
 		return outcome(p, actErr, r.Resync)
 	}
 	if wait := r.deferred.wait(key, &ro.Status, &p.Status, seen.Now); wait > 0 && actErr == nil {
@@ -43,7 +43,7 @@ func (r *Reconciler) report(ctx context.Context, seen *observed, p plan.Plan, ac
 		}
 		return outcome(p, nil, r.Resync)
 	}
-	r.deferred.forget(key)
+	r.deferred.Forget(key)
 	ctrl.LoggerFrom(ctx).V(1).Info("Storing the status", "patch", string(diff))
 	if err := r.patchStatus(ctx, ro, diff, seen.Now); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
@@ -104,38 +104,17 @@ func statusDiff(from, to *v1alpha1.RolloutStatus) (json.RawMessage, error) {
 	return diff, nil
 }
 
-// settleTime is how long a change of nothing but pod counts may wait for company.
-const settleTime = time.Second
-
 // deferrals hold back status writes that only count pods, or say that a new
 // ReplicaSet is under way: pods come one by one, and the write that matters, a
 // step done, follows within moments.
-type deferrals struct {
-	mu    sync.Mutex
-	since map[types.NamespacedName]time.Time
-}
+type deferrals struct{ settle.Log }
 
 // wait is how long a status may still be held back; 0 when it should be written now.
 func (d *deferrals) wait(key types.NamespacedName, from, to *v1alpha1.RolloutStatus, now time.Time) time.Duration {
 	if !onlyCounts(from, to) {
 		return 0
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	began, waiting := d.since[key]
-	if !waiting {
-		if d.since == nil {
-			d.since = map[types.NamespacedName]time.Time{}
-		}
-		began, d.since[key] = now, now
-	}
-	return settleTime - now.Sub(began)
-}
-
-func (d *deferrals) forget(key types.NamespacedName) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.since, key)
+	return d.Wait(key, now)
 }
 
 // onlyCounts reports whether two statuses differ in pod counts, and what is said about them, alone.

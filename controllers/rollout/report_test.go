@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/settle"
 )
 
 var key = types.NamespacedName{Namespace: "shop", Name: "web"}
@@ -61,15 +62,15 @@ func TestAStatusWaitsNoLongerThanTheSettleTime(t *testing.T) {
 	began := time.Unix(2000, 0)
 	counted := status()
 	counted.Replicas = 5
-	if wait := d.wait(key, status(), counted, began); wait != settleTime {
-		t.Errorf("it waits %s, want %s", wait, settleTime)
+	if wait := d.wait(key, status(), counted, began); wait != settle.Time {
+		t.Errorf("it waits %s, want %s", wait, settle.Time)
 	}
-	if wait := d.wait(key, status(), counted, began.Add(settleTime)); wait > 0 {
+	if wait := d.wait(key, status(), counted, began.Add(settle.Time)); wait > 0 {
 		t.Errorf("it still waits %s", wait)
 	}
-	d.forget(key)
-	if wait := d.wait(key, status(), counted, began.Add(time.Hour)); wait != settleTime {
-		t.Errorf("after it was written the next one waits %s, want %s", wait, settleTime)
+	d.Forget(key)
+	if wait := d.wait(key, status(), counted, began.Add(time.Hour)); wait != settle.Time {
+		t.Errorf("after it was written the next one waits %s, want %s", wait, settle.Time)
 	}
 }
 

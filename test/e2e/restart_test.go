@@ -106,6 +106,11 @@ func (w *world) quiet(watch *observer.Observer) {
 
 // looked reports the resting Rollouts that a controller has not looked at, by its metrics.
 func looked(p *headway.Process, namespace string) error {
+	return lookedAt(p, namespace, "rollout", resting...)
+}
+
+// lookedAt reports the objects of a kind that a controller has not looked at.
+func lookedAt(p *headway.Process, namespace, kind string, names ...string) error {
 	address, err := p.Address("metrics")
 	if err != nil {
 		return err
@@ -119,8 +124,8 @@ func looked(p *headway.Process, namespace string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range resting {
-		if series := fmt.Sprintf("rollout_reconcile_count{name=%q,namespace=%q}", name, namespace); !strings.Contains(string(text), series) {
+	for _, name := range names {
+		if series := fmt.Sprintf("%s_reconcile_count{name=%q,namespace=%q}", kind, name, namespace); !strings.Contains(string(text), series) {
 			return fmt.Errorf("%s was not looked at yet", name)
 		}
 	}

@@ -71,7 +71,7 @@ func (v *victim) start() {
 		if err := v.process.Running(); err != nil {
 			return err
 		}
-		if strings.Count(v.process.Log(), "Starting workers") < 2 {
+		if strings.Count(v.process.Log(), "Starting workers") < 3 {
 			return errors.New("the controllers have not started")
 		}
 		return nil

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 )
 
@@ -210,5 +212,11 @@ func read(r *http.Request) (*Write, error) {
 func guarded(body []byte) bool {
 	type names struct{ UID, ResourceVersion string }
 	var fields struct{ Metadata, Preconditions names }
+	// Kinds of Kubernetes itself are deleted with a body that is not JSON.
+	if bytes.HasPrefix(body, []byte("k8s\x00")) {
+		decoded, _, err := clientgoscheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+		options, isDelete := decoded.(*metav1.DeleteOptions)
+		return err == nil && isDelete && options.Preconditions != nil
+	}
 	return json.Unmarshal(body, &fields) == nil && (fields.Metadata != names{} || fields.Preconditions != names{})
 }
