@@ -90,22 +90,12 @@ func (a actor) one(ctx context.Context, action plan.Action) error {
 		return a.end(ctx, a.seen.experiments[action.Name], &v1alpha1.Experiment{})
 	case plan.DeleteExperiment:
 		return a.delete(ctx, a.seen.experiments[action.Name])
-	case plan.Evict:
-		return a.evict(ctx, action)
-	case plan.Label:
-		return a.label(ctx, action)
-	case plan.LabelPod:
-		return a.labelPod(ctx, action)
-	case plan.Labelled:
-		return a.labelled(ctx, action)
-	case plan.Avoid:
-		return a.avoid(ctx, action)
 	case plan.DeleteRevision:
 		return a.delete(ctx, a.seen.replicaSets[action.Revision])
 	case plan.DeleteAnalysis:
 		return a.delete(ctx, a.seen.runs[action.Name])
 	default:
-		return fmt.Errorf("unknown action %T: this is a bug", action)
+		return a.onPods(ctx, action)
 	}
 }
 

@@ -126,16 +126,8 @@ func (c *Cluster) Act(a plan.Action) {
 		c.scaleWorkload(a)
 	case plan.Number:
 		c.number(a)
-	case plan.Evict:
-		c.evict(a)
-	case plan.Label:
-		c.revise(a.Revision, func(r *plan.Revision) { r.Metadata, r.Labelling, r.Observed = a.Metadata, true, false })
-	case plan.LabelPod:
-		c.labelPod(a)
-	case plan.Labelled:
-		c.revise(a.Revision, func(r *plan.Revision) { r.Labelling = false })
-	case plan.Avoid:
-		c.revise(a.Revision, func(r *plan.Revision) { r.Avoids = a.To })
+	case plan.Evict, plan.Label, plan.LabelPod, plan.Labelled, plan.Avoid:
+		c.onPods(a)
 	case plan.Point:
 		c.point(a)
 	case plan.Route:

@@ -263,9 +263,8 @@ func (c *Cluster) lesserEvil(hash string, need int32, after plan.Services) bool 
 }
 
 func (c *Cluster) checkScale(a plan.Scale) {
-	c.checkUnseen(a)
-	if a.Extra && a.From == 1 && a.To == 2 && (a.Revision != c.Template || !c.abortHolds()) {
-		return // beside the only pod, which is restarted
+	if c.checkUnseen(a); c.isSpare(a) {
+		return
 	}
 	most := c.replicas()
 	if b := c.blueGreen(); b != nil {
