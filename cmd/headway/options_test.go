@@ -69,15 +69,15 @@ func TestNamespaceToServe(t *testing.T) {
 		{"that of the context asked for", []string{"--namespaced", "--context=two"}, "ns-two"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cfg, got, err := parsed(t, append(c.args, "--kubeconfig="+file)...).connect()
+			at, err := parsed(t, append(c.args, "--kubeconfig="+file)...).connect()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got != c.want {
-				t.Errorf("got %q, want %q", got, c.want)
+			if at.namespace != c.want {
+				t.Errorf("got %q, want %q", at.namespace, c.want)
 			}
-			if cfg.QPS != -1 {
-				t.Errorf("requests are limited to %v per second by default", cfg.QPS)
+			if at.config.QPS != -1 {
+				t.Errorf("requests are limited to %v per second by default", at.config.QPS)
 			}
 		})
 	}

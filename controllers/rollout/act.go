@@ -61,12 +61,24 @@ func (a actor) one(ctx context.Context, action plan.Action) error {
 		return a.route(ctx, action)
 	case plan.Number:
 		return a.number(ctx, action)
-	case plan.Adopt:
-		return a.adopt(ctx, a.seen.replicaSets[action.Revision])
-	case plan.Release:
-		return a.release(ctx, a.seen.unselected[action.Name])
 	case plan.ScaleWorkload:
 		return a.scaleWorkload(ctx, action)
+	case plan.CreateRevision, plan.Scale, plan.Delay, plan.Keep, plan.Renumber, plan.Sync, plan.Adopt, plan.Release, plan.DeleteRevision:
+		return a.revise(ctx, action)
+	case plan.StartAnalysis:
+		return a.startAnalysis(ctx, action)
+	case plan.StopAnalysis:
+		return a.stopAnalysis(ctx, action)
+	case plan.DeleteAnalysis:
+		return a.delete(ctx, a.seen.runs[action.Name])
+	default:
+		return fmt.Errorf("unknown action %T: this is a bug", action)
+	}
+}
+
+// revise carries out what is about a ReplicaSet.
+func (a actor) revise(ctx context.Context, action plan.Action) error {
+	switch action := action.(type) {
 	case plan.CreateRevision:
 		return a.create(ctx, action)
 	case plan.Scale:
@@ -79,14 +91,12 @@ func (a actor) one(ctx context.Context, action plan.Action) error {
 		return a.renumber(ctx, action)
 	case plan.Sync:
 		return a.sync(ctx, action)
-	case plan.StartAnalysis:
-		return a.startAnalysis(ctx, action)
-	case plan.StopAnalysis:
-		return a.stopAnalysis(ctx, action)
+	case plan.Adopt:
+		return a.adopt(ctx, a.seen.replicaSets[action.Revision])
+	case plan.Release:
+		return a.release(ctx, a.seen.unselected[action.Name])
 	case plan.DeleteRevision:
 		return a.delete(ctx, a.seen.replicaSets[action.Revision])
-	case plan.DeleteAnalysis:
-		return a.delete(ctx, a.seen.runs[action.Name])
 	default:
 		return fmt.Errorf("unknown action %T: this is a bug", action)
 	}

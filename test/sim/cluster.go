@@ -95,6 +95,27 @@ func (c *Cluster) Act(a plan.Action) {
 	c.Writes[fmt.Sprintf("%T", a)]++
 	c.check(a)
 	switch a := a.(type) {
+	case plan.ScaleWorkload:
+		c.scaleWorkload(a)
+	case plan.Number:
+		c.number(a)
+	case plan.Point:
+		c.point(a)
+	case plan.Route:
+		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight}
+	case plan.StartAnalysis:
+		c.start(a)
+	case plan.StopAnalysis:
+		c.run(a.Name, func(r *plan.Analysis) { r.Stopping = true })
+	case plan.DeleteAnalysis:
+		c.Analyses = slices.DeleteFunc(c.Analyses, func(r plan.Analysis) bool { return r.Name == a.Name })
+	case plan.CreateRevision, plan.Scale, plan.Delay, plan.Keep, plan.Renumber, plan.Sync, plan.Adopt, plan.Release, plan.DeleteRevision:
+		c.actOnRevision(a)
+	}
+}
+
+func (c *Cluster) actOnRevision(a plan.Action) {
+	switch a := a.(type) {
 	case plan.CreateRevision:
 		c.Revisions[a.Hash] = plan.Revision{Hash: a.Hash, Name: "web-" + a.Hash, Number: a.Number, Created: c.Now, Replicas: a.Replicas}
 	case plan.Scale:
@@ -111,22 +132,10 @@ func (c *Cluster) Act(a plan.Action) {
 		c.revise(a.Revision, func(r *plan.Revision) { r.Orphan = false })
 	case plan.Release:
 		c.brokef("%s: every ReplicaSet of the model is selected", a)
-	case plan.ScaleWorkload:
-		c.scaleWorkload(a)
-	case plan.Number:
-		c.number(a)
-	case plan.Point:
-		c.point(a)
-	case plan.Route:
-		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight}
-	case plan.StartAnalysis:
-		c.start(a)
-	case plan.StopAnalysis:
-		c.run(a.Name, func(r *plan.Analysis) { r.Stopping = true })
 	case plan.DeleteRevision:
 		delete(c.Revisions, a.Revision)
-	case plan.DeleteAnalysis:
-		c.Analyses = slices.DeleteFunc(c.Analyses, func(r plan.Analysis) bool { return r.Name == a.Name })
+	default:
+		c.brokef("%s: it is about no revision", a)
 	}
 }
 

@@ -225,10 +225,8 @@ func (h *History) event() {
 func (h *History) personActs() {
 	st := h.Rollout.Status
 	switch n := h.rng.IntN(50); {
-	case n > 48:
-		h.Reapply()
-	case n > 46 && h.Workload != nil:
-		h.ScaleDeployment(int32(h.rng.IntN(11)))
+	case n > 46:
+		h.ownersChange(n > 48)
 	case n < 8:
 		h.Deploy(fmt.Sprintf("v%d", 1+h.rng.IntN(5)))
 	case n < 12:
@@ -249,6 +247,16 @@ func (h *History) personActs() {
 		h.accident()
 	default:
 		h.editSteps()
+	}
+}
+
+// ownersChange moves pods between owners: the Rollout is applied again, or the Deployment scaled.
+func (h *History) ownersChange(again bool) {
+	switch {
+	case again:
+		h.Reapply()
+	case h.Workload != nil:
+		h.ScaleDeployment(int32(h.rng.IntN(11)))
 	}
 }
 

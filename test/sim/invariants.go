@@ -417,8 +417,7 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 	if !c.tookOver(st) {
 		c.brokef("S6 %s became stable before its traffic was seen on it", st.StableRS)
 	}
-	late := st.StableRS != st.CurrentPodHash && c.memory.excused[st.StableRS]
-	if c.memory.skipped || c.memory.fast || old.PromoteFull || c.inWindow() || late {
+	if old.PromoteFull || c.inWindow() || c.excused(st) {
 		return
 	}
 	if b := c.blueGreen(); b != nil && b.PostPromotionAnalysis != nil && !c.passedKind(v1alpha1.RolloutTypePostPromotion, st.StableRS) {
@@ -429,6 +428,11 @@ func (c *Cluster) checkPromotion(st v1alpha1.RolloutStatus) {
 			c.brokef("S10 %s became stable without the analysis of step %d", st.StableRS, i)
 		}
 	}
+}
+
+// excused reports whether a person skipped steps of the update, also of one that is recorded as stable late.
+func (c *Cluster) excused(st v1alpha1.RolloutStatus) bool {
+	return c.memory.skipped || c.memory.fast || st.StableRS != st.CurrentPodHash && c.memory.excused[st.StableRS]
 }
 
 // tookOver reports whether the revision that becomes stable serves: by the stable
