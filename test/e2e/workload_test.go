@@ -111,6 +111,9 @@ func TestAChangeOfTheWorkloadIsAnUpdate(t *testing.T) {
 	w.apply(deployment("web", 0, "v1"), referring("web", 2, "Deployment"))
 	first := w.until("web", healthy, of("1")).Status.StableRS
 	w.release("web", "v2")
+	if code, out, _ := w.plugin("status", "web"); code != 5 {
+		t.Errorf("status ends with %d right after a release, want 5: it waits for a person\n%s", code, out)
+	}
 	ro := w.until("web", phase(v1alpha1.RolloutPhasePaused), atStep(1), because("PausedByStep"), of("2"))
 	if ro.Status.StableRS != first || ro.Annotations[v1alpha1.RevisionAnnotation] != "2" {
 		t.Errorf("revision %s: %s", ro.Annotations[v1alpha1.RevisionAnnotation], brief(ro))

@@ -48,9 +48,63 @@ func TestTheInstalledRightsSufficeForTheSample(t *testing.T) {
 		return nil
 	})
 	w.moveTo(c, "other")
+	w.replaceDeployment(c)
 	if log := p.log(); strings.Contains(log, "forbidden") {
 		t.Errorf("the installed rights do not suffice:\n%s", log)
 	}
+}
+
+const replaced = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: replaced}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: replaced}}
+  template:
+    metadata: {labels: {app: replaced}}
+    spec:
+      securityContext: {runAsNonRoot: true, runAsUser: 65534, seccompProfile: {type: RuntimeDefault}}
+      containers:
+      - {name: app, image: "app:v1", securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: replaced}
+spec:
+  replicas: 2
+  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: replaced, scaleDown: progressively}
+  strategy: {canary: {}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: of-a-template}
+spec:
+  workloadRef: {apiVersion: v1, kind: PodTemplate, name: nowhere}
+  strategy: {canary: {}}
+`
+
+// replaceDeployment needs the rights to Deployments and PodTemplates.
+func (w world) replaceDeployment(c client.Client) {
+	w.Helper()
+	w.apply(w.namespace, []byte(replaced))
+	kube.Eventually(w, within, func() error {
+		d, err := w.client.AppsV1().Deployments(w.namespace).Get(w.Context(), "replaced", metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("reading the Deployment: %w", err)
+		}
+		if *d.Spec.Replicas != 0 {
+			return fmt.Errorf("the Deployment still has %d pods", *d.Spec.Replicas)
+		}
+		var ro v1alpha1.Rollout
+		if err := c.Get(w.Context(), client.ObjectKey{Namespace: w.namespace, Name: "of-a-template"}, &ro); err != nil {
+			return fmt.Errorf("reading the Rollout: %w", err)
+		}
+		if ro.Status.Why == nil || ro.Status.Why.Code != "InvalidSpec" {
+			return fmt.Errorf("want InvalidSpec, got %+v", ro.Status.Why)
+		}
+		return nil
+	})
 }
 
 // moveTo makes an Ingress beside that of the sample, lets the Rollout name it instead, and waits until
