@@ -23,8 +23,8 @@ import (
 // slowPods become ready after so long that a story can change its mind before.
 const slowPods = `{sim/ready-delay: "3s"}`
 
-// slowly are Rollouts of each strategy whose pods take their time.
-var slowly = map[string]func() string{
+// ofSlowPods are Rollouts of each strategy whose pods take their time.
+var ofSlowPods = map[string]func() string{
 	"canary with NGINX": func() string {
 		return manifest.Canary{Steps: "[{setWeight: 50}]", Strategy: []string{quickEnd}, Annotations: slowPods}.All()
 	},
@@ -42,7 +42,7 @@ func slow(text string) string {
 // pod of the one before is ready.
 func TestThreeChangesInASecondEndInTheThird(t *testing.T) {
 	t.Parallel()
-	for name, manifests := range slowly {
+	for name, manifests := range ofSlowPods {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			watch := observer.Watch(w, w.cluster.Config, w.namespace)

@@ -105,27 +105,6 @@ func (c *Cluster) Act(a plan.Action) {
 	c.Writes[fmt.Sprintf("%T", a)]++
 	c.check(a)
 	switch a := a.(type) {
-	case plan.ScaleWorkload:
-		c.scaleWorkload(a)
-	case plan.Number:
-		c.number(a)
-	case plan.Point:
-		c.point(a)
-	case plan.Route:
-		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight}
-	case plan.StartAnalysis:
-		c.start(a)
-	case plan.StopAnalysis:
-		c.run(a.Name, func(r *plan.Analysis) { r.Stopping = true })
-	case plan.DeleteAnalysis:
-		c.Analyses = slices.DeleteFunc(c.Analyses, func(r plan.Analysis) bool { return r.Name == a.Name })
-	case plan.CreateRevision, plan.Scale, plan.Delay, plan.Keep, plan.Renumber, plan.Sync, plan.Adopt, plan.Release, plan.DeleteRevision:
-		c.actOnRevision(a)
-	}
-}
-
-func (c *Cluster) actOnRevision(a plan.Action) {
-	switch a := a.(type) {
 	case plan.CreateRevision:
 		c.Revisions[a.Hash] = plan.Revision{Hash: a.Hash, Name: "web-" + a.Hash, Number: a.Number, Created: c.Now, Replicas: a.Replicas, Metadata: a.Metadata, Avoids: a.Avoids}
 		c.pods.known[a.Hash] = a.Metadata

@@ -299,16 +299,6 @@ func (h *History) personEdits(n int) {
 	}
 }
 
-// ownersChange moves pods between owners: the Rollout is applied again, or the Deployment scaled.
-func (h *History) ownersChange(again bool) {
-	switch {
-	case again:
-		h.Reapply()
-	case h.Workload != nil:
-		h.ScaleDeployment(int32(h.rng.IntN(11)))
-	}
-}
-
 // editSteps writes new steps or, one time in three, those of before.
 func (h *History) editSteps() {
 	name, next := h.formerSteps, h.former
