@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -12,11 +13,9 @@ import (
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -37,31 +36,95 @@ func TestMain(m *testing.M) {
 // within is how long a part of the story may take on a busy machine.
 const within = 90 * time.Second
 
-// The procedure of docs/canary.md, there and back: at every moment the Service
-// of the Ingress selects as many available pods as the Deployment has.
+const migrate = "docs/migrate.md"
+
+// The commands of the page, there and back: at every moment the Service selects
+// as many ready pods as the Deployment has.
 func TestADeploymentIsReplacedAndBroughtBackAsThePageSays(t *testing.T) {
-	m := newMigration(t)
-	m.apply(m.part("Service", "web-stable"), m.part("Ingress", "web"), m.deployment())
-	m.eventually(m.deploymentIsAvailable)
-	m.guard(t.Context())
+	w := newTypist(t)
+	w.apply(w.part("Service", "web-stable"), w.part("Ingress", "web"), w.deployment())
+	w.eventually(w.deploymentIsAvailable)
+	w.guard(t.Context())
 
-	m.apply(read(t, sampleFile))
-	m.eventually(m.rolloutIsHealthy)
-	m.delete(&appsv1.Deployment{ObjectMeta: m.named("web")}, metav1.DeletePropagationForeground)
-	m.eventually(m.nothingIsLeftOfTheDeployment)
-	m.eventually(m.rolloutIsHealthy)
+	w.types("## Convert the manifest")
+	w.eventually(w.nothingIsLeftOfTheDeployment)
+	w.eventually(w.rolloutIsHealthy)
 
-	m.apply(m.deployment())
-	m.eventually(m.deploymentIsAvailable)
-	m.delete(&v1alpha1.Rollout{ObjectMeta: m.named("web")}, metav1.DeletePropagationOrphan)
-	for _, service := range []string{"web-stable", "web-canary"} {
-		patch := fmt.Sprintf(`{"spec":{"selector":{%q:null}}}`, v1alpha1.PodTemplateHashLabel)
-		m.must(m.Patch(t.Context(), &corev1.Service{ObjectMeta: m.named(service)}, client.RawPatch(types.MergePatchType, []byte(patch))))
+	w.types("## Delete a Rollout and keep its pods")
+	w.eventually(w.rolloutIsHealthy)
+
+	w.apply(w.deployment())
+	w.types("## Back from a manifest")
+	w.eventually(w.onlyTheDeploymentIsLeft)
+}
+
+// The same with the Deployment's own template.
+func TestADeploymentIsReferredToAndBroughtBackAsThePageSays(t *testing.T) {
+	w := newTypist(t)
+	w.apply(w.part("Service", "web-stable"), w.deployment())
+	w.eventually(w.deploymentIsAvailable)
+	ctx, stop := context.WithCancel(t.Context())
+	w.guard(ctx)
+	w.types("## Keep the Deployment and refer to it")
+	stop() // An update without routes may miss a pod of five.
+
+	w.types("## Release by reference")
+	w.eventually(func() error {
+		var ro v1alpha1.Rollout
+		if err := w.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "web"}, &ro); err != nil {
+			return err
+		}
+		if st := ro.Status; st.Phase != v1alpha1.RolloutPhasePaused || st.StableRS == st.CurrentPodHash {
+			return fmt.Errorf("the new image is no update: %s %s", st.Phase, st.Message)
+		}
+		return nil
+	})
+
+	w.guard(t.Context())
+	w.types("## Back from a reference")
+	w.eventually(w.onlyTheDeploymentIsLeft)
+}
+
+// typist types the commands of a page.
+type typist struct {
+	walk
+
+	config string // the file with the access to the cluster
+}
+
+func newTypist(t *testing.T) typist {
+	t.Helper()
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		t.Skip("NOT CHECKED: that the commands of " + migrate + " lose no pod: there is no kubectl on the PATH")
 	}
-	m.must(m.DeleteAllOf(t.Context(), &appsv1.ReplicaSet{}, client.InNamespace(m.namespace), client.MatchingLabels{"app": "web"},
-		client.HasLabels{v1alpha1.PodTemplateHashLabel}, client.PropagationPolicy(metav1.DeletePropagationForeground)))
-	m.delete(&networkingv1.Ingress{ObjectMeta: m.named("web-web-canary")}, metav1.DeletePropagationBackground)
-	m.eventually(m.onlyTheDeploymentIsLeft)
+	w := newWalk(t)
+	return typist{walk: w, config: w.kubeconfig()}
+}
+
+// types runs the commands of a part of the page, one after another.
+func (w typist) types(heading string) {
+	w.Helper()
+	_, part, found := strings.Cut(read(w.T, migrate), "\n"+heading+"\n")
+	if !found {
+		w.Fatalf("%s has no heading %q", migrate, heading)
+	}
+	part, _, _ = strings.Cut(part, "\n## ")
+	commands := page{text: part}.commands("kubectl")
+	if len(commands) == 0 {
+		w.Fatalf("%s has no commands below %q", migrate, heading)
+	}
+	for _, c := range commands {
+		if strings.HasPrefix(c.line, "kubectl rollouts ") {
+			w.does(c.line)
+			continue
+		}
+		command := exec.CommandContext(w.Context(), "sh", "-c", c.line)
+		command.Dir = kube.Root()
+		command.Env = append(command.Environ(), "KUBECONFIG="+w.config)
+		if out, err := command.CombinedOutput(); err != nil {
+			w.Fatalf("%s: %v\n%s", c.line, err, out)
+		}
+	}
 }
 
 // migration is a namespace in which a Deployment and a Rollout follow each other.

@@ -21,6 +21,8 @@ type run struct {
 const (
 	byPlugin  = "test/docs: TestEveryPluginCommandRuns"
 	byKubectl = "test/docs: TestEveryKubectlCommandRuns"
+	byMover   = "test/docs: TestADeploymentIsReplacedAndBroughtBackAsThePageSays"
+	byReferer = "test/docs: TestADeploymentIsReferredToAndBroughtBackAsThePageSays"
 )
 
 // runs are all commands of the pages. Where a row fits, the ones below it are not looked at.
@@ -28,6 +30,10 @@ var runs = []run{
 	{commands: `kubectl rollouts( .*)?`, test: byPlugin},
 	{commands: `kubectl argo rollouts`, test: byPlugin},
 	{commands: `kubectl rollout( history deploy/cart)?`, cannot: "it is named to be told apart, not to be run"},
+	{commands: `kubectl (apply -f config/samples/workload-ref.yaml|wait deployment web .*|set image deployment web .*|scale deployment web .*)`, test: byReferer},
+	{commands: `kubectl rollout status deployment web`, test: byReferer},
+	{commands: `kubectl delete (deployment|rollout) web( --cascade=orphan)?`, test: byMover},
+	{commands: `kubectl (patch (rollout|service)|annotate service) web.*`, test: byMover},
 	{commands: `kubectl -n headway-system logs .*`, cannot: "the simulated nodes run no containers, so there is no log"},
 	{commands: `kubectl plugin list`, cannot: "it lists what is on the PATH of the reader"},
 	{commands: `kubectl apply`, cannot: "it is only named"},

@@ -93,7 +93,7 @@ func TestAnExperimentRunsForItsDuration(t *testing.T) {
 func TestAnExperimentFailsByItsAnalysis(t *testing.T) {
 	w := newWorld(t)
 	metric := newPrometheus(t, value("0.5"))
-	w.apply(manifest.Metric{Address: metric.URL, Fields: once}.YAML(), experiment{Spec: []string{measured, quickly}}.YAML())
+	w.apply(manifest.Metric{Address: metric.URL, Fields: once}.YAML(), experiment{Spec: []string{byRate, quickly}}.YAML())
 	e := w.experimentIs("ab", failed, noPods)
 	if err := holds(e.Status.Message, "success-rate", "failed (1) > failureLimit (0)"); err != nil {
 		t.Error(err)
@@ -110,7 +110,7 @@ func TestAnExperimentFailsByItsAnalysis(t *testing.T) {
 
 func TestAnExperimentWhoseTemplateIsMissingRunsNothing(t *testing.T) {
 	w := newWorld(t)
-	w.apply(experiment{Spec: []string{measured}}.YAML())
+	w.apply(experiment{Spec: []string{byRate}}.YAML())
 	e := w.experimentIs("ab", v1alpha1.AnalysisPhaseError, analysisIs("rate", v1alpha1.AnalysisPhaseError))
 	if err := holds(e.Status.Message, "AnalysisTemplate", "measured", "not found"); err != nil {
 		t.Error(err)
@@ -136,7 +136,7 @@ func TestAnExperimentThatIsNeverAvailableFails(t *testing.T) {
 func TestAnExperimentIsTerminated(t *testing.T) {
 	w := newWorld(t)
 	metric := newPrometheus(t, value("0.99"))
-	w.apply(manifest.Metric{Address: metric.URL, Fields: everySecond}.YAML(), experiment{Spec: []string{measured, quickly, "duration: 1h"}}.YAML())
+	w.apply(manifest.Metric{Address: metric.URL, Fields: everySecond}.YAML(), experiment{Spec: []string{byRate, quickly, "duration: 1h"}}.YAML())
 	w.experimentIs("ab", running, analysisIs("rate", running))
 	w.patch(experimentNamed("ab"), `{"spec":{"terminate":true}}`)
 	w.experimentIs("ab", successful, noPods, analysisIs("rate", successful))
@@ -248,7 +248,7 @@ func (w *world) killedAt(number int, how network.Loss) (writes []string) {
 	metric := newPrometheus(w.T, value("0.99"))
 	w.apply(
 		manifest.Metric{Address: metric.URL, Fields: once, InstanceID: w.namespace}.YAML(),
-		experiment{Spec: []string{measured, quickly, "duration: 2s"}, Template: []string{"service: {name: shop}"}, InstanceID: w.namespace}.YAML(),
+		experiment{Spec: []string{byRate, quickly, "duration: 2s"}, Template: []string{"service: {name: shop}"}, InstanceID: w.namespace}.YAML(),
 	)
 	if number > 0 {
 		kube.Eventually(w, within, func() error {
@@ -287,7 +287,7 @@ func TestARestartWritesNothingWhileExperimentsRest(t *testing.T) {
 	metric := newPrometheus(t, value("0.99"))
 	first := headway.Start(t, headway.Options{Kubeconfig: w.cluster.Kubeconfig, Args: []string{"--instance-id", w.namespace}})
 	w.apply(manifest.Metric{Address: metric.URL, Fields: once, InstanceID: w.namespace}.YAML())
-	text := experiment{Spec: []string{measured, quickly}, Template: []string{"service: {}"}, InstanceID: w.namespace}.YAML()
+	text := experiment{Spec: []string{byRate, quickly}, Template: []string{"service: {}"}, InstanceID: w.namespace}.YAML()
 	w.apply(text, strings.ReplaceAll(strings.ReplaceAll(text, "name: ab,", "name: ended,"), "spec:\n  analyses", "spec:\n  terminate: true\n  analyses"))
 	w.experimentIs("ab", running, analysisIs("rate", successful))
 	w.experimentIs("ended", successful)

@@ -31,8 +31,8 @@ type experiment struct {
 // quickly lets the pods go a second after the end.
 const quickly = "scaleDownDelaySeconds: 1"
 
-// measured is the analysis of most Experiments here, with arguments that only the Experiment can fill in.
-const measured = "analyses: [{name: rate, templateName: measured}]"
+// byRate is the analysis of most Experiments here, with arguments that only the Experiment can fill in.
+const byRate = "analyses: [{name: rate, templateName: measured}]"
 
 // YAML is the Experiment.
 func (e experiment) YAML() string {

@@ -112,7 +112,7 @@ func fewest(history observer.History, hash string, all int) int {
 			continue
 		}
 		delete(ready, c.Name)
-		if !c.Deleted && c.Object.GetDeletionTimestamp() == nil && isReady(c.Object) {
+		if !c.Deleted && c.Object.GetDeletionTimestamp() == nil && readyFrame(c.Object) {
 			ready[c.Name] = true
 		}
 		if whole = whole || len(ready) >= all; whole {
@@ -122,7 +122,7 @@ func fewest(history observer.History, hash string, all int) int {
 	return least
 }
 
-func isReady(pod *unstructured.Unstructured) bool {
+func readyFrame(pod *unstructured.Unstructured) bool {
 	conditions, _, _ := unstructured.NestedSlice(pod.Object, "status", "conditions")
 	for _, c := range conditions {
 		if c, ok := c.(map[string]any); ok && c["type"] == "Ready" {

@@ -159,14 +159,15 @@ func (c *Cluster) experimenting(side trafficrouting.Backend) bool {
 }
 
 // checkForward checks law 6: traffic goes forward only when the side it leaves
-// can carry what stays, so that a canary never stands in for missing pods.
+// can carry what stays, so that a canary never stands in for missing pods. Of
+// a side without any pod nothing gets worse.
 func (c *Cluster) checkForward(a plan.Route) {
 	front := c.Services.Stable.Hash
 	if c.replicas() == 0 || front == c.Services.Canary.Hash && front != "" {
 		return
 	}
 	need := c.replicas() * (c.maxWeight() - a.Split.Canary.Weight) / c.maxWeight()
-	if has := c.running[front]; front == "" || has < need {
+	if has := c.running[front]; front == "" || has > 0 && has < need {
 		c.brokef("S5 %s: the stable Service selects %q, which has %d of %d pods for the rest", a, front, has, need)
 	}
 }

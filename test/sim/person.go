@@ -44,6 +44,16 @@ func (c *Cluster) Promote() {
 	c.memory.skip(c.Template)
 }
 
+// PassAnalysis goes past a step whose analysis ended without a verdict, as the
+// plugin's promote does.
+func (c *Cluster) PassAnalysis() {
+	c.did("promote")
+	st := &c.Rollout.Status
+	st.PauseConditions, st.ControllerPause = nil, false
+	st.CurrentStepIndex = ptr.To(ptr.Deref(st.CurrentStepIndex, 0) + 1)
+	c.memory.agreed, c.memory.skipped = true, true
+}
+
 // PromoteFull skips everything that is left.
 func (c *Cluster) PromoteFull() {
 	if c.Rollout.Status.StableRS == c.Rollout.Status.CurrentPodHash {

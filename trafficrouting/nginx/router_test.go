@@ -3,12 +3,15 @@ package nginx
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -438,5 +441,37 @@ func TestIngressNamesListsStableAndCanaryIngresses(t *testing.T) {
 	}
 	if got := IngressNames(&v1alpha1.Rollout{}); got != nil {
 		t.Errorf("names %q of a Rollout without NGINX, want none", got)
+	}
+}
+
+// What a Rollout of this name left behind is taken over with the weight it has.
+func TestACanaryIngressThatWasLeftBehindIsTakenOver(t *testing.T) {
+	w := routertest.NewWorld(t, scheme(t), ingress("web", ruleFor("web.local", "stable")))
+	router, ref := New(w.Client), trafficrouting.Ref{Rollout: rollout("web")}
+	if _, err := router.Apply(t.Context(), ref, splitOf(20)); err != nil {
+		t.Fatal(err)
+	}
+	left := &networkingv1.Ingress{}
+	key := client.ObjectKey{Namespace: ref.Rollout.Namespace, Name: "web-web-canary"}
+	if err := w.Client.Get(t.Context(), key, left); err != nil {
+		t.Fatal(err)
+	}
+	spec, annotations := left.Spec.DeepCopy(), maps.Clone(left.Annotations)
+	left.OwnerReferences = nil
+	if err := w.Client.Update(t.Context(), left); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := router.Observe(t.Context(), ref)
+	if want := (trafficrouting.Observed{Exists: true, CanaryWeight: 20, Unowned: true}); !reflect.DeepEqual(seen, want) || err != nil {
+		t.Fatalf("observed %+v, %v; want %+v", seen, err, want)
+	}
+	if _, err := router.Apply(t.Context(), ref, splitOf(20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Client.Get(t.Context(), key, left); err != nil {
+		t.Fatal(err)
+	}
+	if !metav1.IsControlledBy(left, ref.Rollout) || !equality.Semantic.DeepEqual(*spec, left.Spec) || !maps.Equal(annotations, left.Annotations) {
+		t.Errorf("it is %+v", left)
 	}
 }

@@ -228,7 +228,7 @@ func whySize(w world, hash string) string {
 		return "dynamicStableScale: it carries the rest of the traffic"
 	case !w.rolling() || hash == w.stable && w.routed():
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)
-	case w.blueGreen != nil && w.previewSize() != w.replicas && !w.switched():
+	case w.blueGreen != nil && hash == w.Current && w.previewSize() != w.replicas && !w.switched():
 		return fmt.Sprintf("previewReplicaCount is %d", w.previewSize())
 	case w.blueGreen != nil:
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)

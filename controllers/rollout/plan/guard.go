@@ -5,7 +5,8 @@ import "time"
 // guard weakens a target until acting on it is safe now. It is the only place
 // that knows the safety rules, and every strategy passes through it:
 //
-//   - traffic moves forward only to a split that both sides have the pods to carry;
+//   - traffic moves forward only to a split that both sides have the pods to carry, or away
+//     from a stable side that has none;
 //   - traffic moves back as far as the stable side can carry it, the last fifth at once, and
 //     all the way from a dead side;
 //   - a Service moves only to pods that can carry what comes with it, and never under weight;
@@ -81,12 +82,14 @@ func (w world) dead(hash string, weight int32) bool {
 	return weight > 0 && w.replicas > 0 && w.capacity(hash) == 0
 }
 
-// forward is the weight when more is to go to the canary: all of it or none.
+// forward is the weight when more is to go to the canary: all of it or none. A
+// stable side without any pod holds nothing up: what answers now is the canary alone.
 func forward(w world, goal int32) int32 {
 	now := w.Traffic.CanaryWeight
 	front, behind := w.Services.Stable.Hash, w.Services.Canary.Hash
+	has := w.capacity(front)
 	if front == "" || w.capacity(behind) < w.carries(goal) ||
-		w.capacity(front) < fullShare(w.replicas, w.total-goal, w.total) {
+		has > 0 && has < fullShare(w.replicas, w.total-goal, w.total) {
 		return now
 	}
 	return goal

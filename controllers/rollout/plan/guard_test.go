@@ -68,6 +68,7 @@ func TestTheGuardPermitsOnlyWhatIsSafeNow(t *testing.T) {
 		{"weight goes forward when both sides have their pods", scene{4, 4, "v1", "v2", 0, 0, false}, wanted(50, "v1", "v2"), wanted(50, "v1", "v2")},
 		{"no weight goes to a canary short of pods", scene{4, 1, "v1", "v2", 0, 0, false}, wanted(50, "v1", "v2"), wanted(0, "v1", "v2")},
 		{"the weight stays while the stable side lacks the pods for the rest", scene{1, 4, "v1", "v2", 20, 0, false}, wanted(50, "v1", "v2"), wanted(20, "v1", "v2")},
+		{"a canary with its pods gets its part when the stable side has none at all", scene{0, 4, "v1", "v2", 20, 0, false}, wanted(50, "v1", "v2"), wanted(50, "v1", "v2")},
 		{"the weight stays while the stable service reaches any pod", scene{4, 4, "", "v2", 20, 0, false}, wanted(50, "", "v2"), wanted(20, "", "v2")},
 		{"no weight goes to another revision than the one that is meant", scene{4, 4, "v1", "v0", 20, 0, false}, wanted(50, "v1", "v2"), wanted(0, "v1", "v0")},
 		{"traffic leaves a dead canary at once", scene{4, 0, "v1", "v2", 50, 0, false}, wanted(50, "v1", "v2"), wanted(0, "v1", "v2")},

@@ -160,7 +160,8 @@ func weights(w world) *v1alpha1.TrafficWeights {
 func duration(w world, st v1alpha1.RolloutStatus) *v1alpha1.RolloutDuration {
 	d := w.old.Duration.DeepCopy()
 	now := new(metav1.NewTime(w.Now))
-	if d == nil || w.retried || w.changed && (st.StableRS != w.Current || w.old.StableRS != w.old.CurrentPodHash) {
+	again := w.old.Abort && w.full // promoted in full after an abort
+	if d == nil || w.retried || again || w.changed && (st.StableRS != w.Current || w.old.StableRS != w.old.CurrentPodHash) {
 		d = &v1alpha1.RolloutDuration{RolloutStartedAt: now}
 	}
 	if end := completion(w, st); end != "" && d.FinishedAt == nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,7 +90,35 @@ func (s *story) block(commands string) string {
 			out = append(out, l)
 		}
 	}
-	return strings.Join(append(append(lines, "----"), append(out, s.summary()...)...), "\n")
+	out = append(out, s.summary()...)
+	if slices.Contains(lines, "status") {
+		out = append(out, details(s.cluster.Rollout.Status)...)
+	}
+	return strings.Join(append(append(lines, "----"), out...), "\n")
+}
+
+// details are what a status says beyond its summary.
+func details(st v1alpha1.RolloutStatus) []string {
+	out := []string{fmt.Sprintf("= pods %d, updated %d, ready %d, available %d, for autoscalers %d of %s",
+		st.Replicas, st.UpdatedReplicas, st.ReadyReplicas, st.AvailableReplicas, st.HPAReplicas, st.Selector)}
+	if w := st.Canary.Weights; w != nil {
+		out = append(out, fmt.Sprintf("= weights canary %d by %s on %s, stable %d by %s on %s",
+			w.Canary.Weight, w.Canary.ServiceName, w.Canary.PodTemplateHash, w.Stable.Weight, w.Stable.ServiceName, w.Stable.PodTemplateHash))
+	}
+	if b := st.BlueGreen; b != (v1alpha1.BlueGreenStatus{}) {
+		out = append(out, fmt.Sprintf("= active %s, preview %s, scaled up before %t", b.ActiveSelector, b.PreviewSelector, b.ScaleUpPreviewCheckPoint))
+	}
+	for _, p := range st.PauseConditions {
+		out = append(out, fmt.Sprintf("= pause %s since %s", p.Reason, p.StartTime.UTC().Format(time.TimeOnly)))
+	}
+	if d := st.Duration; d != nil {
+		out = append(out, strings.TrimRight(fmt.Sprintf("= duration paused %ds by hand %s", ptr.Deref(d.TotalManualPauseDurationSeconds, 0), d.CompletionStatus), " "))
+	}
+	out = append(out, fmt.Sprintf("= abort %t, full %t, controller pause %t, generation %s, aborted at %t", st.Abort, st.PromoteFull, st.ControllerPause, st.ObservedGeneration, st.AbortedAt != nil))
+	for _, c := range st.Conditions {
+		out = append(out, fmt.Sprintf("= %s %s %s: %s", c.Type, c.Status, c.Reason, c.Message))
+	}
+	return out
 }
 
 func (s *story) rest() {
@@ -176,6 +205,8 @@ func (s *story) do(command string) {
 		c.Deploy(arg)
 	case "promote":
 		c.Promote()
+	case "skip":
+		c.PassAnalysis()
 	case "full":
 		c.PromoteFull()
 	case "abort":
@@ -228,7 +259,7 @@ func (s *story) do(command string) {
 			s.t.Fatal(err)
 		}
 		c.Now = c.Now.Add(d)
-	case "look": // nothing happens
+	case "look", "status": // nothing happens; status tells more
 	default:
 		s.t.Fatalf("unknown command %q", command)
 	}
@@ -308,6 +339,8 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 			canary.ReplicaProgressThreshold = s.threshold(value)
 		case "window":
 			ro.Spec.RollbackWindow = &v1alpha1.RollbackWindowSpec{Revisions: s.number(value)}
+		case "runs": // of each kind
+			ro.Spec.Analysis = &v1alpha1.AnalysisRunStrategy{SuccessfulRunHistoryLimit: ptr.To(s.number(value)), UnsuccessfulRunHistoryLimit: ptr.To(s.number(value))}
 		case "history":
 			ro.Spec.RevisionHistoryLimit = ptr.To(s.number(value))
 		case "metadata":
@@ -330,7 +363,7 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 	return ro
 }
 
-// blueGreen reads `pre,post,manual,after:30,preview:1,delay:5`, any of them.
+// blueGreen reads `pre,post,manual,after:30,preview:1,delay:5,abortDelay:0,delayed:1,alone`, any of them.
 func (s *story) blueGreen(text string) *v1alpha1.BlueGreenStrategy {
 	b := &v1alpha1.BlueGreenStrategy{ActiveService: "active", PreviewService: "preview"}
 	measured := &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}
@@ -349,6 +382,12 @@ func (s *story) blueGreen(text string) *v1alpha1.BlueGreenStrategy {
 			b.PreviewReplicaCount = ptr.To(s.number(value))
 		case "delay":
 			b.ScaleDownDelaySeconds = ptr.To(s.number(value))
+		case "abortDelay":
+			b.AbortScaleDownDelaySeconds = ptr.To(s.number(value))
+		case "delayed":
+			b.ScaleDownDelayRevisionLimit = ptr.To(s.number(value))
+		case "alone":
+			b.PreviewService = ""
 		default:
 			s.t.Fatalf("unknown option %q", option)
 		}

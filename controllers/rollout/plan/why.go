@@ -387,16 +387,16 @@ func whyExperiment(w world, step int32) *v1alpha1.Why {
 
 func whyAtRest(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	number := nextNumber(w)
-	if at := nextRetirement(w); st.StableRS == w.Current && !at.IsZero() {
-		return &v1alpha1.Why{
-			Code: WhyScalingDown, Message: fmt.Sprintf("Revision %d is stable; an old revision keeps its pods for a while.", number),
-			Next: &v1alpha1.WhyNext{At: new(metav1.NewTime(at)), Event: "the old revision is scaled down"},
-		}
-	}
 	if short := w.count.Available < w.replicas; short || w.count.Updated < w.replicas {
 		return &v1alpha1.Why{
 			Code: WhyWaitingForPods, Message: fmt.Sprintf("Revision %d is stable; %d of %d pods are available.", number, w.capacity(w.Current), w.replicas),
 			Unblock: fmt.Sprintf("if it stays: kubectl rollouts get rollout %s shows the pods", w.named()),
+		}
+	}
+	if at := nextRetirement(w); st.StableRS == w.Current && !at.IsZero() {
+		return &v1alpha1.Why{
+			Code: WhyScalingDown, Message: fmt.Sprintf("Revision %d is stable; an old revision keeps its pods for a while.", number),
+			Next: &v1alpha1.WhyNext{At: new(metav1.NewTime(at)), Event: "the old revision is scaled down"},
 		}
 	}
 	return &v1alpha1.Why{Code: WhyHealthy, Message: fmt.Sprintf("Revision %d is stable and serves all traffic.", number) + keptWorkload(w)}
