@@ -62,14 +62,21 @@ func (a actor) one(ctx context.Context, action plan.Action) error {
 		return a.route(ctx, action)
 	case plan.Number:
 		return a.number(ctx, action)
+	case plan.ScaleWorkload:
+		return a.scaleWorkload(ctx, action)
+	default:
+		return a.onRevisions(ctx, action)
+	}
+}
+
+func (a actor) onRevisions(ctx context.Context, action plan.Action) error {
+	switch action := action.(type) {
+	case plan.CreateRevision:
+		return a.create(ctx, action)
 	case plan.Adopt:
 		return a.adopt(ctx, a.seen.replicaSets[action.Revision])
 	case plan.Release:
 		return a.release(ctx, a.seen.unselected[action.Name])
-	case plan.ScaleWorkload:
-		return a.scaleWorkload(ctx, action)
-	case plan.CreateRevision:
-		return a.create(ctx, action)
 	case plan.Scale:
 		return a.scale(ctx, action)
 	case plan.Delay:
@@ -80,32 +87,29 @@ func (a actor) one(ctx context.Context, action plan.Action) error {
 		return a.renumber(ctx, action)
 	case plan.Sync:
 		return a.sync(ctx, action)
+	case plan.DeleteRevision:
+		return a.delete(ctx, a.seen.replicaSets[action.Revision])
+	default:
+		return a.onRuns(ctx, action)
+	}
+}
+
+func (a actor) onRuns(ctx context.Context, action plan.Action) error {
+	switch action := action.(type) {
 	case plan.StartAnalysis:
 		return a.startAnalysis(ctx, action)
 	case plan.StopAnalysis:
 		return a.end(ctx, a.seen.runs[action.Name], &v1alpha1.AnalysisRun{})
+	case plan.DeleteAnalysis:
+		return a.delete(ctx, a.seen.runs[action.Name])
 	case plan.StartExperiment:
 		return a.startExperiment(ctx, action)
 	case plan.StopExperiment:
 		return a.end(ctx, a.seen.experiments[action.Name], &v1alpha1.Experiment{})
 	case plan.DeleteExperiment:
 		return a.delete(ctx, a.seen.experiments[action.Name])
-	case plan.Evict:
-		return a.evict(ctx, action)
-	case plan.Label:
-		return a.label(ctx, action)
-	case plan.LabelPod:
-		return a.labelPod(ctx, action)
-	case plan.Labelled:
-		return a.labelled(ctx, action)
-	case plan.Avoid:
-		return a.avoid(ctx, action)
-	case plan.DeleteRevision:
-		return a.delete(ctx, a.seen.replicaSets[action.Revision])
-	case plan.DeleteAnalysis:
-		return a.delete(ctx, a.seen.runs[action.Name])
 	default:
-		return fmt.Errorf("unknown action %T: this is a bug", action)
+		return a.onPods(ctx, action)
 	}
 }
 

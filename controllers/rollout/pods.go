@@ -55,6 +55,24 @@ func (r *Reconciler) observePods(ctx context.Context, seen *observed) error {
 	return nil
 }
 
+// onPods carries out the actions on pods and on what they are made of.
+func (a actor) onPods(ctx context.Context, action plan.Action) error {
+	switch action := action.(type) {
+	case plan.Evict:
+		return a.evict(ctx, action)
+	case plan.Label:
+		return a.label(ctx, action)
+	case plan.LabelPod:
+		return a.labelPod(ctx, action)
+	case plan.Labelled:
+		return a.labelled(ctx, action)
+	case plan.Avoid:
+		return a.avoid(ctx, action)
+	default:
+		return fmt.Errorf("unknown action %T: this is a bug", action)
+	}
+}
+
 // refusal is an eviction that has to wait.
 type refusal struct{ pod, reason string }
 

@@ -262,7 +262,7 @@ func repository(t *testing.T) []string {
 		if err != nil {
 			return err
 		}
-		if entry.Name() == ".git" || entry.Name() == "bin" {
+		if entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "bin") {
 			return filepath.SkipDir
 		}
 		name, err := filepath.Rel(kube.Root(), path)

@@ -241,7 +241,7 @@ func TestARestartInTheMiddleOfAnUpdateChangesNothingElse(t *testing.T) {
 			watch := w.watch("web")
 			stable, tried := w.halfway(manifest.Canary{Annotations: slowly})
 			w.sized("web", map[string]int32{stable: 4, tried: 2})
-			old, new := w.podsOf(stable), w.podsOf(tried)
+			old, tries := w.podsOf(stable), w.podsOf(tried)
 			w.older()
 			if aborted {
 				w.run("abort", "web")
@@ -252,7 +252,7 @@ func TestARestartInTheMiddleOfAnUpdateChangesNothingElse(t *testing.T) {
 				w.emptied("web", tried)
 			} else {
 				w.until("web", restarted, phase(v1alpha1.RolloutPhasePaused), atStep(1), counts(6, 2))
-				w.replaced(tried, new)
+				w.replaced(tried, tries)
 			}
 			w.sized("web", map[string]int32{stable: 4, tried: int32(len(w.podsOf(tried)))})
 			w.replaced(stable, old)

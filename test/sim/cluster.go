@@ -126,34 +126,35 @@ func (c *Cluster) Act(a plan.Action) {
 		c.scaleWorkload(a)
 	case plan.Number:
 		c.number(a)
-	case plan.Evict:
-		c.evict(a)
-	case plan.Label:
-		c.revise(a.Revision, func(r *plan.Revision) { r.Metadata, r.Labelling, r.Observed = a.Metadata, true, false })
-	case plan.LabelPod:
-		c.labelPod(a)
-	case plan.Labelled:
-		c.revise(a.Revision, func(r *plan.Revision) { r.Labelling = false })
-	case plan.Avoid:
-		c.revise(a.Revision, func(r *plan.Revision) { r.Avoids = a.To })
 	case plan.Point:
 		c.point(a)
 	case plan.Route:
 		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight, Additional: a.Split.Additional, Verified: c.Verified}
+	case plan.DeleteRevision:
+		delete(c.Revisions, a.Revision)
+	default:
+		c.onRuns(a)
+	}
+}
+
+// onRuns carries out what is about AnalysisRuns and Experiments.
+func (c *Cluster) onRuns(a plan.Action) {
+	stopping := func(r *plan.Analysis) { r.Stopping = true }
+	switch a := a.(type) {
 	case plan.StartAnalysis:
 		c.start(a.Name, a.Kind, a.Step)
 	case plan.StartExperiment:
 		c.start(a.Name, plan.KindExperiment, a.Step)
 	case plan.StopExperiment:
-		c.run(a.Name, func(r *plan.Analysis) { r.Stopping = true })
+		c.run(a.Name, stopping)
 	case plan.StopAnalysis:
-		c.run(a.Name, func(r *plan.Analysis) { r.Stopping = true })
-	case plan.DeleteRevision:
-		delete(c.Revisions, a.Revision)
+		c.run(a.Name, stopping)
 	case plan.DeleteAnalysis:
 		c.forget(a.Name)
 	case plan.DeleteExperiment:
 		c.forget(a.Name)
+	default:
+		c.onPods(a)
 	}
 }
 

@@ -263,10 +263,6 @@ func (h *History) event() {
 func (h *History) personActs() {
 	st := h.Rollout.Status
 	switch n := h.rng.IntN(57); {
-	case n > 55:
-		h.Reapply()
-	case n > 53 && h.Workload != nil:
-		h.ScaleDeployment(int32(h.rng.IntN(11)))
 	case n < 8:
 		h.Deploy(fmt.Sprintf("v%d", 1+h.rng.IntN(5)))
 	case n < 12:
@@ -277,6 +273,17 @@ func (h *History) personActs() {
 		h.Promote()
 	case n < 31:
 		h.PromoteFull()
+	default:
+		h.personEdits(n)
+	}
+}
+
+func (h *History) personEdits(n int) {
+	switch {
+	case n > 55:
+		h.Reapply()
+	case n > 53 && h.Workload != nil:
+		h.ScaleDeployment(int32(h.rng.IntN(11)))
 	case n < 36:
 		h.Pause(!h.Rollout.Spec.Paused)
 	case n < 40:

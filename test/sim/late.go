@@ -46,16 +46,19 @@ func (h *History) refused(before plan.Snapshot, a plan.Action) bool {
 	case plan.Route:
 		return a.Split.Canary.Weight > before.Traffic.CanaryWeight && h.Traffic.CanaryWeight != before.Traffic.CanaryWeight
 	case plan.Point:
-		role := h.Services.Canary
-		if a.Role == plan.StableRole || a.Role == plan.ActiveRole {
-			role = h.Services.Stable
-		}
-		return role.Missing
+		return h.missing(a.Role)
 	case plan.StartAnalysis, plan.StartExperiment:
 		return h.Template != before.Current || h.Steps != before.StepHash // it is made for what was current
 	default:
 		return false
 	}
+}
+
+func (h *History) missing(role plan.Role) bool {
+	if role == plan.StableRole || role == plan.ActiveRole {
+		return h.Services.Stable.Missing
+	}
+	return h.Services.Canary.Missing
 }
 
 func (h *History) gone(hash string) bool {

@@ -77,6 +77,24 @@ func (c *Cluster) learn(hash string) {
 	c.revise(hash, func(r *plan.Revision) { r.Observed = true })
 }
 
+// onPods carries out the actions on pods and on what they are made of.
+func (c *Cluster) onPods(a plan.Action) {
+	switch a := a.(type) {
+	case plan.Evict:
+		c.evict(a)
+	case plan.Label:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Metadata, r.Labelling, r.Observed = a.Metadata, true, false })
+	case plan.LabelPod:
+		c.labelPod(a)
+	case plan.Labelled:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Labelling = false })
+	case plan.Avoid:
+		c.revise(a.Revision, func(r *plan.Revision) { r.Avoids = a.To })
+	default:
+		c.brokef("%s is no action on pods", a)
+	}
+}
+
 func (c *Cluster) evict(a plan.Evict) {
 	i := c.indexOf(a.Pod, a.Revision)
 	if i < 0 {
@@ -148,6 +166,11 @@ func (c *Cluster) reached(hash string) bool {
 	return c.serves(hash, c.Services, c.Traffic.CanaryWeight) > 0 || c.Services.Canary.Hash == hash || c.Services.Stable.Hash == hash
 }
 
+// isSpare reports whether a pod is started beside the only one, which is restarted.
+func (c *Cluster) isSpare(a plan.Scale) bool {
+	return a.Extra && a.From == 1 && a.To == 2 && (a.Revision != c.Template || !c.abortHolds())
+}
+
 // checkUnseen checks S3 for a ReplicaSet that shrinks when it has not seen what
 // was evicted: it would take pods away that the restart counts on.
 func (c *Cluster) checkUnseen(a plan.Scale) {
@@ -167,21 +190,26 @@ func (c *Cluster) checkEvict(a plan.Evict) {
 	if at := c.Rollout.Spec.RestartAt; at == nil || c.Now.Before(at.Time) || !c.pods.of[a.Revision][i].created.Before(at.Time) {
 		c.brokef("S14 %s: nobody asked for it", a)
 	}
-	if int32(i) >= c.running[a.Revision] {
-		return // it does not answer
+	if int32(i) < c.running[a.Revision] { // it answers
+		c.checkMissing(a)
 	}
+}
+
+// checkMissing checks that a pod that answers may be missing.
+func (c *Cluster) checkMissing(a plan.Evict) {
 	above, below := c.budget()
 	below = max(1, below)
 	has, asked, total := c.running[a.Revision], c.Revisions[a.Revision].Replicas, int32(0)
 	for hash := range c.Revisions {
 		total += c.running[hash]
 	}
+	alone := total == 1 && above > 0
 	switch {
 	case c.reached(a.Revision) && has == 1 && (above > 0 || asked > 1):
 		c.brokef("S2 %s: it is the last one", a)
 	case c.reached(a.Revision) && has-1 < asked-below:
 		c.brokef("S3 %s: %d of %d pods are available, %d may be missing", a, has, asked, below)
-	case c.byPods() && (total-1 < c.replicas()-below || total == 1 && above > 0):
+	case c.byPods() && (total-1 < c.replicas()-below || alone):
 		c.brokef("S3 %s: %d pods of %d are available, %d may be missing", a, total, c.replicas(), below)
 	}
 }

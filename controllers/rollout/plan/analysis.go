@@ -203,7 +203,7 @@ func (w world) asksFor(run Analysis) bool {
 }
 
 // runName is `<rollout>-<hash>-<revision>[-<step>]`, with `.1`, `.2`, … when the name was used
-// before; for an Experiment `-1`, `-2`, …
+// before; for an Experiment `-1` and so on.
 func (w world) runName(kind string) string {
 	name := fmt.Sprintf("%s-%s-%d", w.Rollout.Name, w.Current, w.current().Number)
 	switch kind {

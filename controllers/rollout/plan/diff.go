@@ -96,15 +96,22 @@ func whyCanary(w world) string {
 }
 
 func whyRoute(w world, safe target) string {
-	now := w.Traffic.CanaryWeight
 	switch {
 	case !w.routed():
 		return "the strategy has no routes any more"
 	case !w.Traffic.Exists:
 		return "there is no canary route yet"
-	case safe.weight == now && !slices.Equal(w.Traffic.Additional, w.experimentSides(now)):
+	default:
+		return whyWeightMoves(w, safe.weight)
+	}
+}
+
+func whyWeightMoves(w world, weight int32) string {
+	now := w.Traffic.CanaryWeight
+	switch {
+	case weight == now && !slices.Equal(w.Traffic.Additional, w.experimentSides(now)):
 		return w.whyExperiment()
-	case safe.weight == now:
+	case weight == now:
 		return "the routes differ from what the spec asks"
 	case w.abort.Decided:
 		return "aborted"
@@ -219,19 +226,26 @@ func grow(w world, safe target) []Action {
 }
 
 func whySize(w world, hash string) string {
+	tried := w.rolling() && hash == w.Current
 	switch {
 	case hash != w.stable && hash != w.Current:
 		return "it is no longer used"
 	case w.abort.Decided && (w.byPods() || w.gated() || w.canary.DynamicStableScale):
 		return "aborted"
-	case w.rolling() && hash == w.stable && w.stableSize(w.Traffic.CanaryWeight) < w.replicas:
-		return "dynamicStableScale: it carries the rest of the traffic"
-	case !w.rolling() || hash == w.stable && w.routed():
-		return fmt.Sprintf("spec.replicas is %d", w.replicas)
-	case w.blueGreen != nil && hash == w.Current && w.previewSize() != w.replicas && !w.switched():
+	case w.blueGreen != nil && tried && w.previewSize() != w.replicas && !w.switched():
 		return fmt.Sprintf("previewReplicaCount is %d", w.previewSize())
-	case w.blueGreen != nil:
+	case tried && w.blueGreen == nil, w.rolling() && w.byPods():
+		return w.whyCanarySize()
+	case w.rolling() && w.stableSize(w.Traffic.CanaryWeight) < w.replicas:
+		return "dynamicStableScale: it carries the rest of the traffic"
+	default:
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)
+	}
+}
+
+// whyCanarySize says what the step asks of the pods.
+func (w world) whyCanarySize() string {
+	switch {
 	case w.stepsDone():
 		return "all steps are done"
 	case w.scaleStep() >= 0:

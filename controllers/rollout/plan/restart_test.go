@@ -80,6 +80,7 @@ func TestARestartTakesNoPodThatIsNeeded(t *testing.T) {
 					got = append(got, "evict "+a.Pod)
 				case Scale:
 					got = append(got, fmt.Sprintf("scale %s %d -> %d", a.Revision, a.From, a.To))
+				default: // it moves no pod
 				}
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {

@@ -306,19 +306,26 @@ func (w world) byPods() bool { return w.canary.TrafficRouting == nil }
 // promoted reports whether all traffic was seen on the current revision, by way
 // of the stable Service, or, without routes, by pods enough for all of it.
 func (w world) promoted() bool {
+	return w.rolling() && !w.abort.Decided && w.stepsDone() && w.currentExists() && w.tookOver()
+}
+
+// tookOver reports whether the current revision serves all there is to serve.
+func (w world) tookOver() bool {
 	switch {
-	case !w.rolling() || w.abort.Decided || !w.stepsDone() || !w.currentExists():
-		return false
 	case w.blueGreen != nil:
 		return w.switched() && w.postPromotionPassed()
 	case w.canary.PingPong != nil:
-		whole := w.Services.Canary.Hash == w.Current && w.Traffic.CanaryWeight == w.total && w.routeAgrees()
-		return whole && !w.dead(w.Current, w.total)
+		return w.servedBy(w.Services.Canary, w.total) && !w.dead(w.Current, w.total)
 	case w.routed():
-		return w.Services.Stable.Hash == w.Current && w.Traffic.CanaryWeight == 0 && w.routeAgrees()
+		return w.servedBy(w.Services.Stable, 0)
 	default:
-		return w.enough(w.replicas) && (w.canary.StableService == "" || w.Services.Stable.Hash == w.Current)
+		return w.enough(w.replicas) && (w.canary.StableService == "" || w.switched())
 	}
+}
+
+// servedBy reports whether a Service selects the current revision and the routes carry the weight.
+func (w world) servedBy(service Selected, weight int32) bool {
+	return service.Hash == w.Current && w.Traffic.CanaryWeight == weight && w.routeAgrees()
 }
 
 // firstStable reports whether the first revision can be gone back to from now on.

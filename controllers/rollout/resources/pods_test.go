@@ -5,10 +5,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
