@@ -143,7 +143,7 @@ func (r *Reconciler) observeRuns(ctx context.Context, seen *observed) error {
 // that a missing template is found before the first pod runs.
 func (r *Reconciler) observeTemplates(ctx context.Context, seen *observed) error {
 	e := seen.Experiment
-	if seen.Invalid != nil || e.Spec.Terminate || e.Status.Phase.Completed() {
+	if !plan.NeedsTemplates(seen.Snapshot) {
 		return nil
 	}
 	for i := range e.Spec.Analyses {
@@ -172,7 +172,7 @@ func (r *Reconciler) runSpec(ctx context.Context, seen *observed, ref *v1alpha1.
 	spec, err := r.templates.Spec(ctx, e.Namespace, []v1alpha1.AnalysisTemplateRef{{TemplateName: ref.TemplateName, ClusterScope: ref.ClusterScope}},
 		analysis.Overrides{Args: args, DryRun: e.Spec.DryRun, MeasurementRetention: e.Spec.MeasurementRetention})
 	if err != nil {
-		return none, err //nolint:wrapcheck // It says which template, and is shown to the user.
+		return none, err
 	}
 	if err := resources.Unread(spec.Args); err != nil {
 		return none, analysistemplates.Mistake{Err: err}

@@ -39,7 +39,7 @@ func TestTheLimitsOfThePageAreThoseOfTheCode(t *testing.T) {
 		{"controllers/analysisrun/queue.go", "perNamespace", "32", "32 of a namespace"},
 		{"controllers/analysisrun/take.go", "patience", "2 * time.Minute", "2 minutes, or the metric's `timeout`"},
 		{"controllers/rollout/plan/guard.go", "drain", "2 * time.Second", "for up to 2 s after"},
-		{"controllers/rollout/report.go", "settleTime", "time.Second", "may wait up to 1 s"},
+		{"controllers/internal/settle/settle.go", "Time", "time.Second", "may wait up to 1 s"},
 	} {
 		is := regexp.MustCompile(`(?m)\b` + c.name + ` += (.*?)(?: //.*)?$`).FindStringSubmatch(read(t, c.file))
 		if is == nil || is[1] != c.value {

@@ -168,6 +168,12 @@ func checkOurs(t *testing.T, kind any, text []byte) {
 		if message := refused(&ro); message != "" {
 			t.Errorf("it is refused: %s", message)
 		}
+	case "Experiment":
+		var e v1alpha1.Experiment
+		strictly(t, text, &e)
+		if errs := v1alpha1.ValidateExperiment(&e); len(errs) > 0 {
+			t.Errorf("it is invalid: %v", errs.ToAggregate())
+		}
 	case "AnalysisTemplate", "ClusterAnalysisTemplate":
 		var template v1alpha1.AnalysisTemplate
 		strictly(t, text, &template)

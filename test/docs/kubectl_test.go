@@ -50,7 +50,7 @@ func TestEveryKubectlCommandRuns(t *testing.T) {
 		if len(commands) == 0 {
 			continue
 		}
-		w.apply(w.sample(), w.deployment(), around, tryOf(t))
+		w.apply(w.sample(), w.deployment(), around, exampleOf(t, "docs/analysis.md", "AnalysisRun"), exampleOf(t, "docs/experiments.md", "Experiment"))
 		w.phaseIs(v1alpha1.RolloutPhaseHealthy)
 		for _, line := range commands {
 			ran++
@@ -94,14 +94,14 @@ func (w walk) kubeconfig() string {
 	return path
 }
 
-// tryOf is the AnalysisRun that docs/analysis.md tries alone.
-func tryOf(t *testing.T) string {
+// exampleOf is the first whole object of a kind that a page shows.
+func exampleOf(t *testing.T, name, kind string) string {
 	t.Helper()
-	for _, b := range (page{text: read(t, "docs/analysis.md")}).blocks() {
-		if strings.Contains(b.text, "kind: AnalysisRun\n") {
+	for _, b := range (page{text: read(t, name)}).blocks() {
+		if strings.Contains(b.text, "kind: "+kind+"\n") {
 			return b.text
 		}
 	}
-	t.Fatal("docs/analysis.md shows no AnalysisRun")
+	t.Fatalf("%s shows no %s", name, kind)
 	return ""
 }

@@ -71,11 +71,11 @@ var contract = strings.Fields(`
 `)
 
 // countsErrors are series that exist once something failed; a walk without failures does not see them.
-var countsErrors = []string{"rollout_reconcile_error", "analysis_run_reconcile_error"}
+var countsErrors = []string{"rollout_reconcile_error", "analysis_run_reconcile_error", "experiment_reconcile_error"}
 
 func TestThePagesNameExactlyTheMetricsThatAreServed(t *testing.T) {
 	w := newWalk(t)
-	w.apply(w.sample())
+	w.apply(w.sample(), exampleOf(t, "docs/experiments.md", "Experiment"))
 	w.phaseIs(v1alpha1.RolloutPhaseHealthy)
 	w.does(newVersion)
 	w.does("kubectl rollouts status web --for=paused --timeout 60s")

@@ -142,6 +142,7 @@ func (c *cluster) refusal(action plan.Action) (plan.Refusal, bool) {
 		about = "service-" + a.Template
 	case plan.StartAnalysis:
 		about = a.Analysis
+	default:
 	}
 	refusal, refused := c.refuse[about]
 	return refusal, refused && about != ""

@@ -58,6 +58,13 @@ func Make(s Snapshot) Plan {
 	return concluded(w, status(w, nil))
 }
 
+// NeedsTemplates reports whether a plan depends on what is Unusable: analyses
+// may still be started.
+func NeedsTemplates(s Snapshot) bool {
+	w := read(s)
+	return w.Invalid == nil && !w.ended() && !w.spec.Terminate
+}
+
 // concluded is the plan for a status that was computed.
 func concluded(w world, st v1alpha1.ExperimentStatus) Plan {
 	p := Plan{Status: st, Events: events(w, st), Wake: wake(w, st)}
