@@ -197,9 +197,9 @@ func whySize(w world, hash string) string {
 		return "it is no longer used"
 	case w.abort.Decided && w.byPods():
 		return "aborted"
-	case !w.rolling() || hash == w.stable && w.routed():
+	case !w.rolling() || hash == w.stable && !w.byPods():
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)
-	case w.blueGreen != nil && hash == w.Current && w.previewSize() != w.replicas && !w.switched():
+	case w.blueGreen != nil && w.previewSize() != w.replicas && !w.switched():
 		return fmt.Sprintf("previewReplicaCount is %d", w.previewSize())
 	case w.blueGreen != nil:
 		return fmt.Sprintf("spec.replicas is %d", w.replicas)
