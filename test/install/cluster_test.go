@@ -197,6 +197,9 @@ func TestWhatTheControllerMayDo(t *testing.T) {
 	}{
 		{"watch Rollouts everywhere", may("watch", "argoproj.io", "rollouts", ""), true},
 		{"patch their status", subresource("patch", "argoproj.io", "rollouts", "status"), true},
+		{"patch an Experiment", may("patch", "argoproj.io", "experiments", "default"), true},
+		{"replace an Experiment", may("update", "argoproj.io", "experiments", "default"), false},
+		{"delete the Service of an Experiment", may("delete", "", "services", "default"), true},
 		{"create ReplicaSets", may("create", "apps", "replicasets", "default"), true},
 		{"take its Lease", may("create", "coordination.k8s.io", "leases", systemSpace), true},
 		{"take a Lease elsewhere", may("create", "coordination.k8s.io", "leases", "kube-system"), false},
@@ -211,7 +214,7 @@ func TestWhatTheControllerMayDo(t *testing.T) {
 		{"look at the pods elsewhere", may("list", "", "pods", systemSpace), false},
 		{"replace a Rollout", may("update", "argoproj.io", "rollouts", "default"), false},
 		{"delete a Rollout", may("delete", "argoproj.io", "rollouts", "default"), false},
-		{"delete a Service", may("delete", "", "services", "default"), false},
+		{"replace a Service", may("update", "", "services", "default"), false},
 		{"create a pod", may("create", "", "pods", "default"), false},
 		{"change roles", may("create", "rbac.authorization.k8s.io", "clusterroles", ""), false},
 	} {

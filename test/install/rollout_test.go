@@ -115,6 +115,72 @@ func (w world) moveTo(c client.Client, name string) {
 	w.canaryWeight("20")
 }
 
+const experimentManifest = `
+apiVersion: argoproj.io/v1alpha1
+kind: Experiment
+metadata: {name: ab}
+spec:
+  scaleDownDelaySeconds: 1
+  templates:
+  - name: new
+    service: {}
+    selector: {matchLabels: {app: ab}}
+    template:
+      metadata: {labels: {app: ab}}
+      spec:
+        securityContext: {runAsNonRoot: true, runAsUser: 65534, seccompProfile: {type: RuntimeDefault}}
+        containers:
+        - name: web
+          image: example.com/web:v1
+          ports: [{containerPort: 8080}]
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+  analyses: [{name: rate, templateName: rate}]
+---
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: rate}
+spec:
+  metrics: [{name: rate, interval: 1m, provider: {prometheus: {address: "http://127.0.0.1:1", query: rate}}}]
+`
+
+// An Experiment makes a ReplicaSet, a Service and an AnalysisRun, ends all of them, and deletes the Service.
+func TestTheInstalledRightsSufficeForAnExperiment(t *testing.T) {
+	w := newWorld(t)
+	p := w.run(systemSpace)
+	w.ready(p)
+	docs := strings.Split(experimentManifest, "---")
+	w.apply(w.namespace, []byte(docs[1]))
+	w.apply(w.namespace, []byte(docs[0]))
+	c := w.typed()
+	w.experimentReaches(c, func(st v1alpha1.ExperimentStatus) bool {
+		return st.Phase == v1alpha1.AnalysisPhaseRunning && st.TemplateStatuses[0].ServiceName != "" && len(st.AnalysisRuns) == 1
+	})
+	e := &v1alpha1.Experiment{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "ab"}}
+	if err := c.Patch(t.Context(), e, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"terminate":true}}`))); err != nil {
+		t.Fatal(err)
+	}
+	w.experimentReaches(c, func(st v1alpha1.ExperimentStatus) bool {
+		return st.Phase.Completed() && st.TemplateStatuses[0].ServiceName == "" && st.TemplateStatuses[0].Replicas == 0 && st.AnalysisRuns[0].Phase.Completed()
+	})
+	if log := p.log(); strings.Contains(log, "forbidden") {
+		t.Errorf("the installed rights do not suffice:\n%s", log)
+	}
+}
+
+func (w world) experimentReaches(c client.Client, want func(v1alpha1.ExperimentStatus) bool) {
+	w.Helper()
+	kube.Eventually(w, within, func() error {
+		var e v1alpha1.Experiment
+		if err := c.Get(w.Context(), client.ObjectKey{Namespace: w.namespace, Name: "ab"}, &e); err != nil {
+			return fmt.Errorf("reading the Experiment: %w", err)
+		}
+		if !want(e.Status) {
+			return fmt.Errorf("the Experiment is %+v", e.Status)
+		}
+		return nil
+	})
+}
+
 const jobRun = `
 apiVersion: argoproj.io/v1alpha1
 kind: AnalysisRun
