@@ -99,7 +99,7 @@ func TestARolloutThatIsAppliedAgainInAnUpdateGoesOnWithIt(t *testing.T) {
 		t.Errorf("weights (-want +got):\n%s", cmp.Diff(want, got))
 	}
 	w.run("abort", "web")
-	w.isBack(w.until("web", phase(v1alpha1.RolloutPhaseDegraded)), first)
+	w.isBack(w.until("web", phase(v1alpha1.RolloutPhaseDegraded), because("Aborted")), first)
 }
 
 // Two Rollouts whose selectors are the same do not take each other's ReplicaSets.

@@ -258,6 +258,9 @@ func (c *Cluster) scaledByHand() bool {
 // the stable Service selects it and maxUnavailable covers what is missing, or nobody
 // else who gets traffic has a pod.
 func (c *Cluster) lesserEvil(hash string, need int32, after plan.Services) bool {
+	if left := c.Services.Stable.Hash; left != "" && left != hash && after.Stable.Hash == hash && c.running[left] == 0 {
+		return true // what it leaves answers nothing
+	}
 	for other := range c.Revisions {
 		if other != hash && c.serves(other, c.Services, c.Traffic.CanaryWeight) > 0 && c.running[other] > 0 {
 			// A quarter of the pods may be missing, as maxUnavailable says by default.

@@ -74,8 +74,11 @@ func (c *Cluster) Reapply() {
 	c.did("delete the rollout without its pods and apply it again")
 	c.Rollout.Status, c.Rollout.Annotations, c.Rollout.Generation = v1alpha1.RolloutStatus{}, nil, 1
 	c.Rollout.Spec.Replicas = ptr.To(c.replicas())
+	c.Analyses = nil
+	c.memory = memory{excused: c.memory.excused}
 	for hash := range c.Revisions {
 		c.revise(hash, func(r *plan.Revision) { r.Orphan = true })
+		c.memory.skip(hash) // Its verdicts are gone.
 	}
 	c.Analyses = nil
 	c.memory = memory{again: true}
