@@ -106,3 +106,20 @@ func TestCachedObjectsLoseWhatIsNeverRead(t *testing.T) {
 		})
 	}
 }
+
+// Of workloads that are not ours nothing is held but what tells whether they changed.
+func TestTheCacheOfMetadataHoldsVersionsAlone(t *testing.T) {
+	full := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "web", UID: "u1", ResourceVersion: "5", Generation: 2,
+		Labels: map[string]string{"app": "web"}, Annotations: map[string]string{"big": "text"},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}, OwnerReferences: []metav1.OwnerReference{{Name: "chart"}},
+	}}
+	got, err := sightOptions("shop").DefaultTransform(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "u1", ResourceVersion: "5", Generation: 2}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

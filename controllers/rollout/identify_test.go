@@ -63,7 +63,7 @@ func TestANameThatIsTakenIsACollision(t *testing.T) {
 		{"two of somebody else's", map[string]*v1alpha1.Rollout{names[0]: nil, names[1]: {ObjectMeta: metav1.ObjectMeta{UID: "u2"}}}, hashes[2], 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := New(Options{Client: taken{owners: c.owners}})
+			r := New(Options{Client: taken{owners: c.owners}, Live: taken{owners: c.owners}})
 			seen := &observed{}
 			seen.Snapshot = plan.Snapshot{Rollout: ro}
 			if err := r.identify(t.Context(), seen); err != nil {

@@ -118,6 +118,35 @@ func TestANameIsTakenWhenTheAPIServerSaysSo(t *testing.T) {
 	}
 }
 
+// Both decide over pods, so they hold only for what was seen.
+func TestWhatSomebodyElseChangedIsNotTakenOverNorScaled(t *testing.T) {
+	rs := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-abc", UID: "r1"}}
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "d1"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(5))}}
+	cluster := clusterOf(t, webRollout(nil), rs, d)
+	r := New(Options{Client: cluster, Live: cluster, Recorder: record.NewFakeRecorder(9)})
+	for _, object := range []client.Object{rs, d} {
+		if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
+			t.Fatal(err)
+		}
+		changed, _ := object.DeepCopyObject().(client.Object)
+		changed.SetLabels(map[string]string{"somebody": "else"})
+		if err := cluster.Update(t.Context(), changed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, action := range map[string]plan.Action{
+		"adopting": plan.Adopt{Revision: "abc"}, "releasing": plan.Release{Name: "web-abc"}, "scaling": plan.ScaleWorkload{From: 5, To: 3},
+	} {
+		seen := &observed{
+			Snapshot: plan.Snapshot{Rollout: webRollout(nil)}, workload: resources.OfDeployment(d),
+			replicaSets: map[string]*appsv1.ReplicaSet{"abc": rs}, unselected: map[string]*appsv1.ReplicaSet{"web-abc": rs},
+		}
+		if err := r.act(t.Context(), seen, []plan.Action{action}); !conflictsOnly(err) || err == nil {
+			t.Errorf("%s: %v, want a conflict", name, err)
+		}
+	}
+}
+
 func TestTheRecordedRevisionIsBelievedForAnUnchangedWorkload(t *testing.T) {
 	made := time.Unix(1_000_000, 0)
 	for _, c := range []struct {
@@ -174,6 +203,20 @@ func TestABodyIsReadWhenItsMetadataSaysSo(t *testing.T) {
 				t.Errorf("believed %t, want %t", got, c.believed)
 			}
 		})
+	}
+}
+
+func TestAChangeThatIsAnnouncedIsReadBeforeTheCacheShowsIt(t *testing.T) {
+	known := &resources.Workload{ObjectMeta: metav1.ObjectMeta{UID: "a", ResourceVersion: "5", Generation: 2}}
+	shown := sight{true, &metav1.PartialObjectMetadata{ObjectMeta: known.ObjectMeta}}
+	for generation, want := range map[string]bool{"": true, "1": true, "2": true, "3": false, "many": true} {
+		ro := webRollout(func(ro *v1alpha1.Rollout) {
+			ro.Spec.WorkloadRef = &v1alpha1.ObjectRef{}
+			ro.Annotations = map[string]string{v1alpha1.WorkloadGenerationAnnotation: generation}
+		})
+		if got := believed(ro, known, shown); got != want {
+			t.Errorf("with %q announced it is believed: %t, want %t", generation, got, want)
+		}
 	}
 }
 

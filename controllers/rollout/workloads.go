@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -51,7 +52,7 @@ func (w *workloads) of(ctx context.Context, ro *v1alpha1.Rollout) (*resources.Wo
 		return nil, err
 	}
 	known := w.recall(key, ref)
-	if known == nil || !seen.confirms(known, scales(ro, known)) {
+	if known == nil || !believed(ro, known, seen) {
 		if known, err = w.read(ctx, ro.Namespace, ref); err != nil {
 			return nil, err
 		}
@@ -61,6 +62,21 @@ func (w *workloads) of(ctx context.Context, ro *v1alpha1.Rollout) (*resources.Wo
 		return nil, nil
 	}
 	return known, nil
+}
+
+// believed reports whether what was read last is read no more.
+func believed(ro *v1alpha1.Rollout, known *resources.Workload, seen sight) bool {
+	return announced(ro) <= known.Generation && seen.confirms(known, scales(ro, known))
+}
+
+// announced is the generation of the workload that the Rollout's annotation
+// tells of: the plugin writes it, and may be ahead of the cache.
+func announced(ro *v1alpha1.Rollout) int64 {
+	generation, err := strconv.ParseInt(ro.Annotations[v1alpha1.WorkloadGenerationAnnotation], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return generation
 }
 
 // scales reports whether the sizes of a workload matter, and not its template alone.

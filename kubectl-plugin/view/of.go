@@ -13,9 +13,6 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// workloadGenerationAnnotation is the generation of the workload a Rollout refers to.
-const workloadGenerationAnnotation = "rollout.argoproj.io/workload-generation"
-
 // Of is the view of a Rollout and what it owns at one moment. It accepts any
 // object, also one without a status or with an invalid spec.
 func Of(ro *v1alpha1.Rollout, owned Owned, now time.Time) RolloutView {
@@ -72,7 +69,7 @@ func generationObserved(ro *v1alpha1.Rollout) bool {
 }
 
 func workloadObserved(ro *v1alpha1.Rollout) bool {
-	want := ro.Annotations[workloadGenerationAnnotation]
+	want := ro.Annotations[v1alpha1.WorkloadGenerationAnnotation]
 	if ro.Spec.WorkloadRef == nil || want == "" {
 		return true
 	}

@@ -114,7 +114,7 @@ func pauseLength(ro *v1alpha1.Rollout, reason v1alpha1.PauseReason) (length time
 			return 0, false
 		}
 		return time.Duration(bg.AutoPromotionSeconds) * time.Second, true
-	case v1alpha1.PauseReasonInconclusiveAnalysis, v1alpha1.PauseReasonInconclusiveExperiment:
+	case v1alpha1.PauseReasonInconclusiveAnalysis, v1alpha1.PauseReasonInconclusiveExperiment, v1alpha1.PauseReasonFailure:
 		return 0, false
 	}
 	return 0, false

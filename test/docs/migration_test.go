@@ -157,10 +157,6 @@ func newMigration(t *testing.T) migration {
 	return migration{Client: c, T: t, cluster: cluster, namespace: cluster.Namespace(t), controller: controller}
 }
 
-func (m migration) named(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: m.namespace, Name: name}
-}
-
 func (m migration) must(err error) {
 	m.Helper()
 	if err != nil {
@@ -176,11 +172,6 @@ func (m migration) eventually(condition func() error) {
 func (m migration) apply(objects ...string) {
 	m.Helper()
 	m.must(m.cluster.Apply(m.Context(), m.namespace, []byte(strings.Join(objects, "\n---\n"))))
-}
-
-func (m migration) delete(obj client.Object, propagation metav1.DeletionPropagation) {
-	m.Helper()
-	m.must(m.Delete(m.Context(), obj, client.PropagationPolicy(propagation)))
 }
 
 // part is one object of the sample.

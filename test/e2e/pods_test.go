@@ -377,6 +377,42 @@ func TestAThirdRevisionAvoidsTheStableOneNotTheSecond(t *testing.T) {
 	w.keepsAway(second, third)
 }
 
+// stranger is a pod that has the hash of a revision and belongs to nobody.
+const stranger = `---
+apiVersion: v1
+kind: Pod
+metadata: {name: stranger, labels: {app: other, role: own, rollouts-pod-template-hash: %q}}
+spec: {containers: [{name: web, image: "example.com/web:v1"}]}
+`
+
+func TestPodsOfOthersAreLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	w.watch("web")
+	w.apply(manifest.Canary{Replicas: "2"}.All())
+	hash := w.until("web", healthy).Status.StableRS
+	w.apply(fmt.Sprintf(stranger, hash))
+	w.older()
+	w.run("restart", "web")
+	w.until("web", restarted, healthy)
+	w.patch(named("web"), `{"spec":{"strategy":{"canary":{"stableMetadata":{"labels":{"role":"stable"}}}}}}`)
+	w.until("web", healthy)
+	kube.Eventually(t, within, func() error {
+		others := 0
+		for _, pod := range w.pods() {
+			role := pod.Labels["role"]
+			if pod.Name == "stranger" && role == "own" {
+				others++
+			} else if role != "stable" {
+				return fmt.Errorf("pod %s has the role %q", pod.Name, role)
+			}
+		}
+		if others != 1 {
+			t.Fatal("the pod of somebody else is gone")
+		}
+		return nil
+	})
+}
+
 func TestPreviewAndActivePodsCarryTheirMetadata(t *testing.T) {
 	w := newWorld(t)
 	w.watch("web")

@@ -237,7 +237,8 @@ func (c *Cluster) checkShift(what string, services plan.Services, weight int32) 
 		if hash == c.Template && c.scaledByHand() {
 			need = 1
 		}
-		if has := c.running[hash]; has < need && (is-was)*4 > was && !c.lesserEvil(hash, need, services) {
+		little := (is-was)*4 <= was && !c.canary().DynamicStableScale
+		if has := c.running[hash]; has < need && !little && !c.lesserEvil(hash, need, services) {
 			c.brokef("S5 %s: %s gets %d and has %d of %d pods", what, hash, is, has, need)
 		}
 	}

@@ -353,6 +353,17 @@ func TestValidateBlueGreen(t *testing.T) {
 				at + `activeMetadata.labels[rollouts-pod-template-hash]: Forbidden: the controller sets this label`,
 			},
 		},
+		{
+			"also where the selector is an expression",
+			func(ro *v1alpha1.Rollout) {
+				change(func(b *v1alpha1.BlueGreenStrategy) {
+					b.PreviewMetadata = &v1alpha1.PodTemplateMetadata{Labels: map[string]string{"tier": "preview"}}
+				})(ro)
+				ro.Spec.Template.Labels["tier"] = "front"
+				ro.Spec.Selector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "tier", Operator: metav1.LabelSelectorOpExists}}
+			},
+			[]string{at + `previewMetadata.labels[tier]: Forbidden: the selector asks for it: use another label`},
+		},
 	})
 }
 

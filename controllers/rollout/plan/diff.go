@@ -232,10 +232,8 @@ func whySize(w world, hash string) string {
 		return "it is no longer used"
 	case w.abort.Decided && (w.byPods() || w.gated() || w.canary.DynamicStableScale):
 		return "aborted"
-	case w.blueGreen != nil && tried && w.previewSize() != w.replicas && !w.switched():
-		return fmt.Sprintf("previewReplicaCount is %d", w.previewSize())
-	case tried && w.blueGreen == nil, w.rolling() && w.byPods():
-		return w.whyCanarySize()
+	case tried, w.rolling() && w.byPods():
+		return w.whyTriedSize()
 	case w.rolling() && w.stableSize(w.Traffic.CanaryWeight) < w.replicas:
 		return "dynamicStableScale: it carries the rest of the traffic"
 	default:
@@ -243,9 +241,13 @@ func whySize(w world, hash string) string {
 	}
 }
 
-// whyCanarySize says what the step asks of the pods.
-func (w world) whyCanarySize() string {
+// whyTriedSize says what the strategy asks of the revision that is tried.
+func (w world) whyTriedSize() string {
 	switch {
+	case w.blueGreen != nil && w.previewSize() != w.replicas && !w.switched():
+		return fmt.Sprintf("previewReplicaCount is %d", w.previewSize())
+	case w.blueGreen != nil:
+		return fmt.Sprintf("spec.replicas is %d", w.replicas)
 	case w.stepsDone():
 		return "all steps are done"
 	case w.scaleStep() >= 0:

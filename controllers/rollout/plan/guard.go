@@ -7,7 +7,8 @@ import "time"
 //
 //   - traffic moves forward only to a split that both sides have the pods to carry, or away
 //     from a stable side that has none;
-//   - traffic moves back as far as the stable side can carry it, the last fifth at once, and
+//   - traffic moves back as far as the stable side can carry it, the last fifth at once if that side
+//     was whole before, and
 //     all the way from a dead side;
 //   - a Service moves only to pods that can carry what comes with it, and never under weight;
 //   - one of the two moves at a time, since each is judged by where the other was seen;
@@ -97,7 +98,8 @@ func forward(w world, goal int32) int32 {
 
 // back is the weight when traffic returns: at once when the stable side has its
 // pods, give or take maxUnavailable; otherwise as much as they can carry, so
-// that they are not drowned.
+// that they are not drowned. With dynamicStableScale the missing pods are on
+// their way, always, and the last of the weight waits for them too.
 func back(w world, goal int32) int32 {
 	now, front := w.Traffic.CanaryWeight, w.Services.Stable.Hash
 	pods := w.capacity(front)
@@ -110,7 +112,7 @@ func back(w world, goal int32) int32 {
 	case pods == 0:
 		return now
 	}
-	if now*4 <= w.total-now { // it adds a quarter to what the stable pods carry: bad answers are worse
+	if now*4 <= w.total-now && !w.canary.DynamicStableScale { // it adds a quarter to what the stable pods carry: bad answers are worse
 		return goal
 	}
 	carried := carriedWeight(pods+tolerated(w.canary.MaxUnavailable, w.replicas), w.replicas, w.total)

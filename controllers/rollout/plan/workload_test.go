@@ -105,7 +105,7 @@ func TestAStatusThatIsGoneIsReadFromWhatRuns(t *testing.T) {
 		name, service, current, want string
 		revisions                    []Revision
 	}{
-		{"the stable Service tells", "v1", "v2", "v1", []Revision{revision("v1", 1), revision("v2", 4)}},
+		{"the stable Service tells", "v1", "v2", "v1", []Revision{revision("v0", 3), revision("v1", 1), revision("v2", 4)}},
 		{"a Service on the current revision tells that it is the first", "v2", "v2", "", []Revision{revision("v1", 4), revision("v2", 4)}},
 		{"a Service without pods tells nothing", "v0", "v2", "v1", []Revision{revision("v0", 0), revision("v1", 1), revision("v2", 4)}},
 		{"without a Service, the most pods beside the current ones", "", "v3", "v1", []Revision{revision("v1", 3), revision("v2", 1), revision("v3", 2)}},

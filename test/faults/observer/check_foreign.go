@@ -36,9 +36,10 @@ func (c *checker) narrow(was, is state) {
 	}
 }
 
-// foreign is S16: the controller writes to what a Rollout names or owns, or an Experiment owns, and to nothing else.
+// foreign is S16: the controller writes to what a Rollout names, or a Rollout or
+// an Experiment owns, and to nothing else.
 func (c *checker) foreign(was, is state) {
-	if c.at.Kind == Rollout || c.at.Kind == Pod || ours(c.at.Object) || is.named(c.at) || was.named(c.at) {
+	if c.at.Kind == Rollout || c.at.Kind == Pod || owned(c.at.Object) || is.named(c.at) || was.named(c.at) {
 		return
 	}
 	if managed := c.at.Object.GetManagedFields(); len(managed) > 0 && c.byController() {
@@ -46,7 +47,7 @@ func (c *checker) foreign(was, is state) {
 	}
 }
 
-func ours(object *unstructured.Unstructured) bool {
+func owned(object *unstructured.Unstructured) bool {
 	owner := metav1.GetControllerOf(object)
 	return owner != nil && (owner.Kind == v1alpha1.RolloutKind.Kind || owner.Kind == v1alpha1.ExperimentKind.Kind)
 }

@@ -25,7 +25,7 @@ func (c *checker) growth(was, is state) {
 }
 
 // shrinking is S6: nobody is shrunk below what the traffic needs, and the stable
-// revision stays whole.
+// revision stays whole unless dynamicStableScale lets it follow its traffic.
 func (c *checker) shrinking(was, is state) {
 	if c.at.Kind != ReplicaSet {
 		return
@@ -39,7 +39,7 @@ func (c *checker) shrinking(was, is state) {
 		case now >= before:
 		case now < need:
 			c.say("%s shrank from %d to %d and needs %d for its traffic", hash, before, now, need)
-		case hash == is.rollout.Status.StableRS && now < is.replicas():
+		case hash == is.rollout.Status.StableRS && now < is.replicas() && !is.canary().DynamicStableScale:
 			c.say("%s is stable and shrank from %d to %d of %d", hash, before, now, is.replicas())
 		}
 	}

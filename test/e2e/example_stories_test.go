@@ -1,0 +1,165 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/test/kube"
+)
+
+// exampleStory is what a person does to one of the manifests that users start from.
+type exampleStory struct {
+	rollout string
+	files   []string
+	// stable is the Service of the stable or active revision; empty when there is none.
+	stable string
+	// tag is the image of the update; one whose pods never are ready stops an update without pauses.
+	tag string
+	// middle is where an update stops by itself, for a person or for a while.
+	middle func(*v1alpha1.Rollout) error
+	// fixed is the image that ends it; empty when tag does.
+	fixed string
+	// routed says that pods of another revision may wait for their delay.
+	routed bool
+}
+
+var exampleStories = map[string]exampleStory{
+	"the basic canary": {
+		rollout: "rollouts-demo", files: []string{"getting-started/basic/rollout.yaml", "getting-started/basic/service.yaml"},
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
+	},
+	"the NGINX canary": {
+		rollout: "rollouts-demo", stable: "rollouts-demo-stable", routed: true,
+		files: []string{"getting-started/nginx/ingress.yaml", "getting-started/nginx/rollout.yaml", "getting-started/nginx/services.yaml"},
+		tag:   "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
+	},
+	"a canary with timed pauses": {
+		rollout: "rollout-canary", files: []string{"rollout-canary.yaml"},
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
+	},
+	"a rolling update": {
+		rollout: "rollout-rollingupdate", files: []string{"rollout-rolling-update.yaml"},
+		tag: "neverready", middle: because("WaitingForPods"), fixed: "yellow",
+	},
+	"blue-green": {
+		rollout: "rollout-bluegreen", files: []string{"rollout-bluegreen.yaml"}, stable: "rollout-bluegreen-active", routed: true,
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
+	},
+	"background analysis": {
+		rollout: "rollout-background-analysis", files: []string{"analysis-templates.yaml", "rollout-background-analysis.yaml"},
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
+	},
+	"an analysis step": {
+		rollout: "rollout-analysis-step",
+		files:   []string{"analysis-templates.yaml", "cluster-analysis-templates.yaml", "rollout-analysis-step.yaml"},
+		tag:     "yellow", middle: because("AnalysisRunning"),
+	},
+}
+
+// TestTheExamplesAreAbortedRetriedPromotedAndRolledBack plays the life of each example.
+func TestTheExamplesAreAbortedRetriedPromotedAndRolledBack(t *testing.T) {
+	t.Parallel()
+	for name, s := range exampleStories {
+		t.Run(name, func(t *testing.T) {
+			docs := example(t, s.files...)
+			w := newWorld(t)
+			w.apply(docs...)
+			first := w.until(s.rollout, healthy)
+			home := s.isHome(w, first)
+
+			w.tag(s, s.tag)
+			w.until(s.rollout, s.middle)
+			w.run("abort", s.rollout)
+			aborted := w.until(s.rollout, phase(v1alpha1.RolloutPhaseDegraded), home)
+			if !aborted.Status.Abort || aborted.Status.AbortedAt == nil {
+				t.Errorf("abort %t at %v", aborted.Status.Abort, aborted.Status.AbortedAt)
+			}
+
+			w.run("retry", "rollout", s.rollout)
+			if again := w.until(s.rollout, s.middle); again.Status.Abort || again.Status.StableRS != first.Status.StableRS {
+				t.Errorf("retried: %s", brief(again))
+			}
+			if s.fixed != "" {
+				w.tag(s, s.fixed)
+			}
+			second := w.finished(s, first.Status.StableRS)
+			if err := s.isHome(w, second)(second); err != nil {
+				t.Errorf("promoted: %v", err)
+			}
+
+			w.tag(s, "blue")
+			third := w.finished(s, second.Status.StableRS)
+			if third.Status.StableRS != first.Status.StableRS {
+				t.Errorf("rolled back to %s, want %s", third.Status.StableRS, first.Status.StableRS)
+			}
+			if err := s.isHome(w, third)(third); err != nil {
+				t.Errorf("rolled back: %v", err)
+			}
+			w.noRunFailed()
+		})
+	}
+}
+
+func (w *world) tag(s exampleStory, tag string) {
+	w.Helper()
+	w.run("set", "image", s.rollout, "rollouts-demo=argoproj/rollouts-demo:"+tag)
+}
+
+// finished promotes as often as the update waits for somebody, until another revision is stable.
+func (w *world) finished(s exampleStory, stable string) *v1alpha1.Rollout {
+	w.Helper()
+	var done *v1alpha1.Rollout
+	kube.Eventually(w, within, func() error {
+		ro, err := w.rollout(s.rollout)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(observed(ro), healthy(ro)); err == nil && ro.Status.StableRS != stable {
+			done = ro
+			return nil
+		}
+		if ro.Status.Phase == v1alpha1.RolloutPhasePaused {
+			_, _, _ = w.plugin("promote", s.rollout) // A timed pause may end first.
+		}
+		return errors.New(brief(ro))
+	})
+	return done
+}
+
+// isHome asks that a revision serves everything: its pods, the Service, no weight elsewhere.
+func (s exampleStory) isHome(w *world, ro *v1alpha1.Rollout) func(*v1alpha1.Rollout) error {
+	hash, replicas := ro.Status.StableRS, ptr.Deref(ro.Spec.Replicas, 1)
+	return func(ro *v1alpha1.Rollout) error {
+		if ro.Status.StableRS != hash {
+			return fmt.Errorf("%s is not stable", hash)
+		}
+		if weights := ro.Status.Canary.Weights; weights != nil && weights.Canary.Weight != 0 {
+			return fmt.Errorf("the canary has weight %d", weights.Canary.Weight)
+		}
+		if s.stable != "" && w.selects(s.stable) != hash {
+			return fmt.Errorf("the Service selects %s", w.selects(s.stable))
+		}
+		for _, rs := range w.replicaSets(s.rollout) {
+			if own := rs.Labels[v1alpha1.PodTemplateHashLabel] == hash; own && rs.Status.AvailableReplicas != replicas {
+				return fmt.Errorf("%d of %d pods are available", rs.Status.AvailableReplicas, replicas)
+			} else if !own && !s.routed && rs.Status.Replicas > 0 {
+				return fmt.Errorf("ReplicaSet %s still has pods", rs.Name)
+			}
+		}
+		return nil
+	}
+}
+
+// noRunFailed checks that no analysis went wrong.
+func (w *world) noRunFailed() {
+	w.Helper()
+	for _, run := range w.runs() {
+		if p := run.Status.Phase; p == v1alpha1.AnalysisPhaseFailed || p == v1alpha1.AnalysisPhaseError {
+			w.Errorf("AnalysisRun %s is %s: %s", run.Name, p, run.Status.Message)
+		}
+	}
+}
