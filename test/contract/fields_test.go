@@ -19,12 +19,24 @@ import (
 // that client-side apply still works.
 const maxCRDBytes = 200_000
 
-// additive are the paths that no other controller of this API has.
+// additive are the paths that no other controller of this API has. What is below
+// them is not named.
 var additive = map[string][]string{
 	"Rollout": {
-		"status.why", "status.why.code", "status.why.message", "status.why.next", "status.why.next.at",
-		"status.why.next.event", "status.why.since", "status.why.unblock",
+		"spec.initialAnalysis", "spec.onFailure", "spec.scaleAccounting",
+		"status.initialAnalysisRunStatus", "status.why",
 	},
+}
+
+// topmost are the paths that are not below another one of them, which comes first.
+func topmost(paths []string) []string {
+	var top []string
+	for _, path := range paths {
+		if last := len(top) - 1; last < 0 || !strings.HasPrefix(path, top[last]+".") {
+			top = append(top, path)
+		}
+	}
+	return top
 }
 
 func TestEveryFieldOfTheServedAPIIsServed(t *testing.T) {
@@ -39,7 +51,7 @@ func TestEveryFieldOfTheServedAPIIsServed(t *testing.T) {
 			if diff := gocmp.Diff(table.summary, summarize(crd)); diff != "" {
 				t.Errorf("names, scope, subresources or printer columns differ (-theirs +ours):\n%s", diff)
 			}
-			if diff := gocmp.Diff(additive[k.kind], table.missing(schema)); diff != "" {
+			if diff := gocmp.Diff(additive[k.kind], topmost(table.missing(schema))); diff != "" {
 				t.Errorf("fields that only we have (-documented +served):\n%s", diff)
 			}
 		})

@@ -42,7 +42,8 @@ func (h *History) refused(before plan.Snapshot, a plan.Action) bool {
 	case plan.DeleteRevision:
 		return h.Revisions[a.Revision] != before.Revisions[a.Revision]
 	case plan.Evict:
-		return !before.Rollout.Spec.RestartAt.Equal(h.Rollout.Spec.RestartAt) // somebody asked for another restart meanwhile
+		other := !before.Rollout.Spec.RestartAt.Equal(h.Rollout.Spec.RestartAt) // somebody asked for another restart meanwhile
+		return other || h.indexOf(a.Pod, a.Revision) < 0
 	case plan.Route:
 		return a.Split.Canary.Weight > before.Traffic.CanaryWeight && h.Traffic.CanaryWeight != before.Traffic.CanaryWeight
 	case plan.Point:

@@ -105,7 +105,9 @@ type resting struct {
 func (c *Cluster) restsAt() resting {
 	r := resting{Replicas: map[string]int32{}, Stable: c.Rollout.Status.StableRS, Abort: c.Rollout.Status.Abort, Phase: c.Rollout.Status.Phase, Broken: c.Broken}
 	for hash, rev := range c.Revisions {
-		r.Replicas[hash] = rev.Replicas
+		if hash == c.Template || hash == r.Stable { // the canary Service keeps the pods it selects until another has some
+			r.Replicas[hash] = rev.Replicas
+		}
 		if c.serves(hash, c.Services, c.Traffic.CanaryWeight) == c.maxWeight() {
 			r.Serves = hash
 		}

@@ -54,7 +54,7 @@ func nextStep(w world) *int32 {
 		return nil
 	case w.abort.Decided:
 		return new(int32(0))
-	case w.pausedByUser() || w.inconclusive() || !w.stepDone():
+	case w.pausedByUser() || w.inconclusive() || !w.numbered() || !w.stepDone(): // no analysis starts before it has its number
 		return new(w.step)
 	default:
 		return new(w.step + 1)
