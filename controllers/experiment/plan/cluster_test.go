@@ -34,8 +34,10 @@ type cluster struct {
 	broken []string
 	// endedAt is when the end of this attempt was recorded; zero before.
 	endedAt time.Time
+	before  time.Time // the end of the attempt before it
 	// whole reports that all pods were available when that was recorded of this attempt.
 	whole bool
+	told  bool           // that all pods were available was recorded of this attempt
 	made  map[string]int // runs of this attempt, by analysis
 	lost  map[string]int // those that somebody deleted
 }
@@ -244,7 +246,8 @@ func (c *cluster) checkStatus(st v1alpha1.ExperimentStatus) {
 	if !c.endedAt.IsZero() && was.Phase != st.Phase && was.Phase.Completed() {
 		c.breaks("the verdict %s became %s", was.Phase, st.Phase)
 	}
-	if st.AvailableAt != nil && !st.AvailableAt.Equal(was.AvailableAt) {
+	if st.AvailableAt != nil && !c.told {
+		c.told = true
 		if c.whole = c.allAvailable(); !c.whole {
 			c.breaks("it is recorded as available and is not")
 		}
@@ -307,7 +310,7 @@ func (c *cluster) settle() {
 
 // again begins another attempt.
 func (c *cluster) again() {
-	c.endedAt, c.whole = time.Time{}, false
+	c.before, c.endedAt, c.whole, c.told = c.endedAt, time.Time{}, false, false
 	c.made, c.lost = map[string]int{}, map[string]int{}
 }
 

@@ -117,6 +117,9 @@ func (c *cluster) happens(r *rand.Rand) {
 		c.tags[template] = fmt.Sprint(r.Intn(3))
 	case n < 89:
 		c.invalid, what = field.Required(field.NewPath("spec"), "something"), "invalid"
+		if c.endedAt.IsZero() && c.invalidEnded() {
+			c.endedAt, c.told = c.before, true // The correction was never recorded.
+		}
 	case n < 91 && c.invalid != nil:
 		what = "mended"
 		if c.invalidEnded() {

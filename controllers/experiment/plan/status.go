@@ -95,7 +95,7 @@ func assess(w world, i int, st v1alpha1.TemplateStatus) (v1alpha1.TemplateStatus
 		return v1alpha1.TemplateStatusProgressing, why
 	}
 	deadline := w.Experiment.ProgressDeadline()
-	if w.Now.Before(st.LastTransitionTime.Add(deadline)) || w.spec.Terminate {
+	if w.Now.Before(st.LastTransitionTime.Add(deadline)) {
 		return v1alpha1.TemplateStatusProgressing, why
 	}
 	message := fmt.Sprintf("template %q exceeded its progressDeadlineSeconds (%d)", st.Name, int64(deadline.Seconds()))
