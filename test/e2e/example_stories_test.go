@@ -25,6 +25,8 @@ type exampleStory struct {
 	fixed string
 	// routed says that pods of another revision may wait for their delay.
 	routed bool
+	// endless says that its Experiment has neither a duration nor an analysis that is required, so that a person ends the step.
+	endless bool
 }
 
 var exampleStories = map[string]exampleStory{
@@ -57,6 +59,26 @@ var exampleStories = map[string]exampleStory{
 		rollout: "rollout-analysis-step",
 		files:   []string{"analysis-templates.yaml", "cluster-analysis-templates.yaml", "rollout-analysis-step.yaml"},
 		tag:     "yellow", middle: because("AnalysisRunning"),
+	},
+	"an experiment step": {
+		rollout: "rollout-experiment-step", files: []string{"analysis-templates.yaml", "rollout-experiment-step.yaml"},
+		tag: "yellow", middle: because("ExperimentRunning"), endless: true,
+	},
+	"a baseline beside the canary": {
+		rollout: "rollout-baseline-vs-canary", files: []string{"rollout-baseline-vs-canary.yaml"},
+		tag: "yellow", middle: because("ExperimentRunning"), endless: true,
+	},
+	"a preview by an experiment": {
+		rollout: "rollout-canary-preview", files: []string{"rollout-canary-preview.yaml"},
+		tag: "yellow", middle: because("ExperimentRunning"), endless: true,
+	},
+	"the template of a Deployment": {
+		rollout: "rollout-ref-deployment", files: []string{"rollout-template-ref.yaml"},
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
+	},
+	"a workload of its own": {
+		rollout: "rollout-ref-deployment", files: []string{"workload-ref/workload-ref.yaml"},
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
 	},
 }
 
@@ -122,7 +144,7 @@ func (w *world) finished(s exampleStory, stable string) *v1alpha1.Rollout {
 			done = ro
 			return nil
 		}
-		if ro.Status.Phase == v1alpha1.RolloutPhasePaused {
+		if skip := s.endless && because("ExperimentRunning")(ro) == nil; skip || ro.Status.Phase == v1alpha1.RolloutPhasePaused {
 			_, _, _ = w.plugin("promote", s.rollout) // A timed pause may end first.
 		}
 		return errors.New(brief(ro))
