@@ -133,3 +133,59 @@ func TestTheGuardKeepsThePodsThatTrafficNeeds(t *testing.T) {
 		})
 	}
 }
+
+// TestTheGuardOfAStableRevisionThatShrinks is about dynamicStableScale: pods that
+// are missing are on their way, always.
+func TestTheGuardOfAStableRevisionThatShrinks(t *testing.T) {
+	scene := func(weight int32) world {
+		w := scene{1, 4, "v1", "v2", weight, 0, true}.world()
+		w.canary.DynamicStableScale = true
+		return w
+	}
+	if got := guard(scene(20), wanted(0, "v1", "v1")).weight; got != 20 {
+		t.Errorf("with 1 of 4 pods the last fifth of the weight is %d, want it to stay", got)
+	}
+	if got := guard(scene(100), wanted(0, "v1", "v1")).weight; got != 50 {
+		t.Errorf("with 1 of 4 pods and one that may be missing %d of the weight stays, want 50", got)
+	}
+}
+
+// TestTheGuardCountsTheMovesOfThePlan looks at a canary that lost all of its
+// pods: its weight comes home in the plan that would have shrunk the stable one.
+func TestTheGuardCountsTheMovesOfThePlan(t *testing.T) {
+	w := scene{4, 0, "v1", "v2", 50, 0, false}.world()
+	want := wanted(50, "v1", "v2")
+	want.sizes = map[string]int32{"v1": 2}
+	if got := guard(w, want); got.weight != 0 || got.sizes["v1"] != 4 {
+		t.Errorf("weight %d with %d stable pods, want 0 and 4", got.weight, got.sizes["v1"])
+	}
+}
+
+// TestNothingShrinksBeforeTheDataPlaneIsSeenToServe is about routers that can tell.
+func TestNothingShrinksBeforeTheDataPlaneIsSeenToServe(t *testing.T) {
+	for verified, least := range map[bool]int32{true: 2, false: 4} {
+		w := scene{4, 4, "v1", "v2", 50, 0, false}.world()
+		w.Traffic.Verified = &verified
+		want := wanted(50, "v1", "v2")
+		want.sizes = map[string]int32{"v1": 0}
+		if got := guard(w, want).sizes["v1"]; got != least {
+			t.Errorf("verified %t: v1 keeps %d pods, want %d", verified, got, least)
+		}
+		w.Revisions["v0"] = Revision{Hash: "v0", Replicas: 4, Pods: 4, Available: 4, Deadline: w.Now.Add(-time.Second)}
+		if got := retire(w, w.Revisions["v0"]).Stay; got == verified {
+			t.Errorf("verified %t: a revision without work stays: %t", verified, got)
+		}
+	}
+}
+
+// TestPodsStayWhileOldRoutesSplitTheTraffic looks at a Rollout whose routes were
+// taken out of its strategy: the numbers of pods mean nothing until they are gone.
+func TestPodsStayWhileOldRoutesSplitTheTraffic(t *testing.T) {
+	for weight, hold := range map[int32]bool{50: true, 0: false} {
+		w := scene{4, 4, "v1", "v2", weight, 0, false}.world()
+		w.canary.TrafficRouting = nil
+		if got := guard(w, wanted(0, "v1", "v2")).hold; got != hold {
+			t.Errorf("with weight %d the sizes are held: %t, want %t", weight, got, hold)
+		}
+	}
+}
