@@ -301,12 +301,12 @@ func wrap(err error, doing string) error {
 // maxNames is how many names are tried when foreign objects have taken them.
 const maxNames = 10
 
-// end asks an AnalysisRun or Experiment to end.
+// end asks an AnalysisRun or Experiment to end, and marks that its Rollout did.
 func (a actor) end(ctx context.Context, seen, into client.Object) error {
 	into.SetNamespace(seen.GetNamespace())
 	into.SetName(seen.GetName())
 	err := a.patch(ctx, into, map[string]any{
-		"metadata": map[string]any{"uid": seen.GetUID()},
+		"metadata": map[string]any{"uid": seen.GetUID(), "annotations": map[string]any{v1alpha1.DismissedAnnotation: "true"}},
 		"spec":     map[string]any{"terminate": true},
 	})
 	if client.IgnoreNotFound(err) != nil {

@@ -139,7 +139,7 @@ func (c *Cluster) Act(a plan.Action) {
 
 // onRuns carries out what is about AnalysisRuns and Experiments.
 func (c *Cluster) onRuns(a plan.Action) {
-	stopping := func(r *plan.Analysis) { r.Stopping = true }
+	stopping := func(r *plan.Analysis) { r.Stopping, r.Dismissed = true, true }
 	switch a := a.(type) {
 	case plan.StartAnalysis:
 		c.start(a.Name, a.Kind, a.Step)

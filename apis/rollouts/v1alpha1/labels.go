@@ -41,6 +41,9 @@ const (
 	RolloutTypeLabel = "rollout-type"
 	// StepHashAnnotation identifies the steps an AnalysisRun was made for. Runs of other controllers have none.
 	StepHashAnnotation = "rollout.argoproj.io/step-hash"
+	// DismissedAnnotation marks an AnalysisRun or Experiment that its Rollout ended because it gated
+	// nothing any more. Only Headway writes it.
+	DismissedAnnotation = "rollout.argoproj.io/dismissed"
 	// StepIndexLabel is the step an AnalysisRun of type Step gates.
 	StepIndexLabel = "step-index"
 	// ExperimentNameAnnotation names the Experiment that a ReplicaSet or Service is part of.

@@ -76,6 +76,8 @@ func (w world) ofUpdate(run Analysis) bool {
 func (w world) thisAttempt(run Analysis) bool {
 	at := w.old.AbortedAt
 	switch {
+	case run.Dismissed:
+		return false
 	case w.recorded(run):
 		return true
 	case w.beforeThisUpdate(run):

@@ -126,6 +126,9 @@ type Analysis struct {
 	Message  string
 	// Stopping reports that it was asked to end.
 	Stopping bool
+	// Dismissed reports that the planner asked for it, since it gated nothing: whatever comes of it
+	// is nobody's verdict, also should a person retry before that is recorded.
+	Dismissed bool
 	// Sides are the Services and revisions of the templates of an Experiment, by the templates'
 	// names; those without a Service are left out.
 	Sides map[string]Side

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -106,11 +108,7 @@ func stablePingPong(w world) v1alpha1.PingPongType {
 // recorded stays, since it tells why.
 func runStatus(w world, run *Analysis, recorded *v1alpha1.RolloutAnalysisRunStatus) *v1alpha1.RolloutAnalysisRunStatus {
 	if w.abort.Decided && recorded != nil {
-		for i := range w.Analyses {
-			if w.Analyses[i].Name == recorded.Name {
-				run = &w.Analyses[i]
-			}
-		}
+		run = cmp.Or(w.runNamed(recorded.Name), run)
 	}
 	if run == nil || !w.rolling() || w.promoted() {
 		return nil
@@ -120,17 +118,23 @@ func runStatus(w world, run *Analysis, recorded *v1alpha1.RolloutAnalysisRunStat
 
 // initialStatus is what to say of the analysis of the first revision.
 func initialStatus(w world) *v1alpha1.RolloutAnalysisRunStatus {
-	run, recorded := w.initialRun(), w.old.InitialAnalysisRunStatus
-	switch {
-	case !w.gated() || w.firstStable():
-		return nil
-	case run != nil:
-		return &v1alpha1.RolloutAnalysisRunStatus{Name: run.Name, Status: run.Phase, Message: run.Message}
-	case w.abort.Decided:
-		return recorded
-	default:
+	run := w.initialRun()
+	if recorded := w.old.InitialAnalysisRunStatus; w.abort.Decided && recorded != nil {
+		run = cmp.Or(w.runNamed(recorded.Name), run)
+	}
+	if run == nil || !w.gated() || w.firstStable() {
 		return nil
 	}
+	return &v1alpha1.RolloutAnalysisRunStatus{Name: run.Name, Status: run.Phase, Message: run.Message}
+}
+
+// runNamed is the AnalysisRun of a name; nil when there is none.
+func (w world) runNamed(name string) *Analysis {
+	i := slices.IndexFunc(w.Analyses, func(run Analysis) bool { return run.Name == name && !run.experiment() })
+	if i < 0 {
+		return nil
+	}
+	return &w.Analyses[i]
 }
 
 // weights are the weights the routes ask for, by the revisions the Services select.

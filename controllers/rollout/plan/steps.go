@@ -96,7 +96,9 @@ func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark boo
 	if w.waitsToSwitch() {
 		conditions = append(conditions, w.pauseSince(v1alpha1.PauseReasonBlueGreenPause))
 	}
-	if next < int32(len(w.canary.Steps)) && w.canary.Steps[next].Pause != nil {
+	pauseNext := next < int32(len(w.canary.Steps)) && w.canary.Steps[next].Pause != nil
+	resumes := pauseNext && next == w.step && w.resumedFrom(v1alpha1.PauseReasonCanaryPauseStep) // it goes on when it can
+	if pauseNext && !resumes {
 		pause := w.pauseSince(v1alpha1.PauseReasonCanaryPauseStep)
 		if next != w.step || w.retried { // another pause than the one before
 			pause.StartTime = metav1.NewTime(w.Now)
@@ -109,7 +111,7 @@ func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark boo
 	mark = len(conditions) > 0
 	// The mark outlives the pause until what a person resumed for is seen: the
 	// analysis that replaces the inconclusive one, or the preview that is whole again.
-	return conditions, mark || w.resumed() && (w.undecided() || w.approvalPends())
+	return conditions, mark || w.resumed() && (resumes || w.undecided() || w.approvalPends())
 }
 
 // pauseSince is a pause that began earlier, or begins now.

@@ -121,6 +121,8 @@ func unrecordedStable(s Snapshot) string {
 		return "" // as on a first deploy: it is stable with its first pod
 	case s.Revisions[served].Available > 0:
 		return served
+	case s.Rollout.Spec.InitialAnalysis != nil:
+		return "" // who serves nothing may never have been measured
 	}
 	best := Revision{}
 	for hash, r := range s.Revisions {

@@ -57,6 +57,8 @@ func Analysis(run *v1alpha1.AnalysisRun) plan.Analysis {
 		Message:  run.Status.Message,
 		StepHash: run.Annotations[v1alpha1.StepHashAnnotation],
 		Stopping: run.Spec.Terminate,
+
+		Dismissed: run.Annotations[v1alpha1.DismissedAnnotation] != "",
 	}
 	// What cannot be parsed was not written by a controller: the run then gates nothing.
 	a.Revision, _ = strconv.ParseInt(run.Annotations[v1alpha1.RevisionAnnotation], 10, 64)

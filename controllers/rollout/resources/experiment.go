@@ -104,7 +104,10 @@ func ExperimentVerdict(rollout string, e *v1alpha1.Experiment) plan.Analysis {
 		Message:  e.Status.Message,
 		StepHash: e.Annotations[v1alpha1.StepHashAnnotation],
 		Stopping: e.Spec.Terminate,
-		Sides:    map[string]plan.Side{},
+
+		Dismissed: e.Annotations[v1alpha1.DismissedAnnotation] != "",
+
+		Sides: map[string]plan.Side{},
 	}
 	// What cannot be parsed was not made by a controller: the Experiment then gates nothing.
 	a.Revision, _ = strconv.ParseInt(e.Annotations[v1alpha1.RevisionAnnotation], 10, 64)
