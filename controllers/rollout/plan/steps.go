@@ -96,14 +96,9 @@ func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark boo
 	if w.waitsToSwitch() {
 		conditions = append(conditions, w.pauseSince(v1alpha1.PauseReasonBlueGreenPause))
 	}
-	pauseNext := next < int32(len(w.canary.Steps)) && w.canary.Steps[next].Pause != nil
-	resumes := pauseNext && next == w.step && w.resumedFrom(v1alpha1.PauseReasonCanaryPauseStep) // it goes on when it can
-	if pauseNext && !resumes {
-		pause := w.pauseSince(v1alpha1.PauseReasonCanaryPauseStep)
-		if next != w.step || w.retried { // another pause than the one before
-			pause.StartTime = metav1.NewTime(w.Now)
-		}
-		conditions = append(conditions, pause)
+	pausesNext, resumes := w.pausesAt(next)
+	if pausesNext {
+		conditions = append(conditions, w.stepPause(next))
 	}
 	if w.inconclusive() {
 		conditions = append(conditions, w.pauseSince(w.undecidedReason()))
@@ -112,6 +107,25 @@ func pauses(w world, next int32) (conditions []v1alpha1.PauseCondition, mark boo
 	// The mark outlives the pause until what a person resumed for is seen: the
 	// analysis that replaces the inconclusive one, or the preview that is whole again.
 	return conditions, mark || w.resumed() && (resumes || w.undecided() || w.approvalPends())
+}
+
+// pausesAt reports whether a step is a pause that is to begin or goes on, or
+// one that a person ended and that goes on as soon as it can.
+func (w world) pausesAt(step int32) (pauses, resumes bool) {
+	if step >= int32(len(w.canary.Steps)) || w.canary.Steps[step].Pause == nil {
+		return false, false
+	}
+	resumes = step == w.step && w.resumedFrom(v1alpha1.PauseReasonCanaryPauseStep)
+	return !resumes, resumes
+}
+
+// stepPause is the pause of a step.
+func (w world) stepPause(step int32) v1alpha1.PauseCondition {
+	pause := w.pauseSince(v1alpha1.PauseReasonCanaryPauseStep)
+	if step != w.step || w.retried { // another pause than the one before
+		pause.StartTime = metav1.NewTime(w.Now)
+	}
+	return pause
 }
 
 // pauseSince is a pause that began earlier, or begins now.
