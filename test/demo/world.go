@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -66,6 +67,9 @@ func readObjects(ctx context.Context, reader client.Reader) (objects, error) {
 func readFacts(ctx context.Context, reader client.Reader) (facts, error) {
 	var ro v1alpha1.Rollout
 	if err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &ro); err != nil {
+		if apierrors.IsNotFound(err) {
+			return facts{}, nil // the watch is behind what was applied
+		}
 		return facts{}, fmt.Errorf("reading the Rollout: %w", err)
 	}
 	var runs v1alpha1.AnalysisRunList
