@@ -189,10 +189,8 @@ func completion(w world, st v1alpha1.RolloutStatus) v1alpha1.CompletionStatus {
 		return v1alpha1.CompletionAborted
 	case st.StableRS != w.Current:
 		return ""
-	case w.skip && w.rolling() && w.older():
+	case w.full && w.rolling() && w.older():
 		return v1alpha1.CompletionFastRolledBack
-	case w.rolling() && w.older():
-		return v1alpha1.CompletionRolledBack
 	case w.full:
 		return v1alpha1.CompletionFastPromoted
 	case !w.initial() && !w.rolling() && w.changed && w.old.CurrentPodHash != w.Current:
