@@ -135,7 +135,7 @@ func wishBasic(w world) target {
 	switch {
 	case w.rolling() && w.abort.Decided:
 		want.canary = w.stable
-	case w.rolling() && w.stepsDone() && w.mayPromote():
+	case w.rolling() && w.stepsDone() && (w.mayPromote() || w.Services.Stable.Hash == w.Current): // once moved, never back and forth
 		want.stable = w.Current
 	}
 	return want

@@ -112,6 +112,18 @@ func TestAPauseHoldsThePromotion(t *testing.T) {
 	}
 }
 
+func TestAStableServiceThatMovedStaysWhereItIs(t *testing.T) {
+	for name, w := range map[string]world{
+		"with routes":    scene{1, 4, "v2", "v2", 0, 0, false}.world(),
+		"without routes": byNumbers(scene{1, 4, "v2", "v2", 0, 0, false}),
+	} {
+		w.step, w.Rollout.Spec.Paused, w.canary.StableService = 1, true, "stable"
+		if got := wish(w).stable; got != "v2" {
+			t.Errorf("%s, paused in the middle of a promotion: the stable Service goes back to %s", name, got)
+		}
+	}
+}
+
 func TestNoAnalysisStartsBeforeItsRevisionHasItsNumber(t *testing.T) {
 	for number, starts := range map[int64]bool{2: true, 0: false} {
 		w := scene{4, 4, "v1", "v2", 0, 0, false}.world()
