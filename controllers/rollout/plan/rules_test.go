@@ -112,6 +112,21 @@ func TestAPauseHoldsThePromotion(t *testing.T) {
 	}
 }
 
+func TestAPauseThatAPersonEndedIsNotBegunAgain(t *testing.T) {
+	for ended, conditions := range map[bool]int{true: 0, false: 1} {
+		w := scene{4, 4, "v1", "v2", 50, 0, false}.world()
+		w.canary.Steps = []v1alpha1.CanaryStep{{Pause: &v1alpha1.RolloutPause{}}}
+		w.Rollout.Spec.Paused, w.old.ControllerPause = true, true // by hand, too: the step is not done yet
+		if !ended {
+			w.old.PauseConditions = []v1alpha1.PauseCondition{{Reason: v1alpha1.PauseReasonCanaryPauseStep}}
+		}
+		got, mark := pauses(w, w.step)
+		if len(got) != conditions || !mark {
+			t.Errorf("ended %t: %d conditions, with the mark of the controller %t", ended, len(got), mark)
+		}
+	}
+}
+
 func TestAStableServiceThatMovedStaysWhereItIs(t *testing.T) {
 	for name, w := range map[string]world{
 		"with routes":    scene{1, 4, "v2", "v2", 0, 0, false}.world(),
