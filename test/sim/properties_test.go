@@ -178,6 +178,9 @@ type ending struct {
 func (c *Cluster) endsAt() ending {
 	st := c.Rollout.Status
 	e := ending{Revisions: map[string]plan.Revision{}, Services: c.Services, Weight: c.Traffic.CanaryWeight}
+	if canary := c.Rollout.Spec.Strategy.Canary; canary != nil && canary.PingPong != nil && st.StableRS == st.CurrentPodHash && e.Weight == 0 {
+		e.Services.Canary = plan.Selected{} // it is idle, and keeps what it selected
+	}
 	for hash, r := range c.Revisions {
 		r.Deadline = time.Time{} // what is left of one that is over
 		e.Revisions[hash] = r

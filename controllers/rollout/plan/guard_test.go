@@ -79,6 +79,8 @@ func TestTheGuardPermitsOnlyWhatIsSafeNow(t *testing.T) {
 		{"no traffic returns to a stable side without pods", scene{0, 4, "v1", "v2", 50, 0, true}, wanted(0, "v1", "v2"), wanted(50, "v1", "v2")},
 		{"any weight is the same when one revision is behind both services", scene{4, 4, "v2", "v2", 50, 0, false}, wanted(0, "v2", "v2"), wanted(0, "v2", "v2")},
 		{"a rollout without replicas moves anything", scene{0, 0, "v1", "v2", 50, -1, true}, wanted(0, "v1", "v1"), wanted(0, "v1", "v2")},
+		{"it moves it forward, too", scene{0, 0, "v1", "v2", 0, -1, false}, wanted(100, "v1", "v2"), wanted(100, "v1", "v2")},
+		{"but with replicas none goes from nothing to nothing", scene{0, 0, "v1", "v2", 0, 0, false}, wanted(100, "v1", "v2"), wanted(0, "v1", "v2")},
 
 		{"the canary service stays while it has weight", scene{4, 4, "v1", "v1", 20, 0, false}, wanted(0, "v1", "v2"), wanted(0, "v1", "v1")},
 		{"the canary service moves to a revision with a pod", scene{4, 1, "v1", "v1", 0, 0, false}, wanted(0, "v1", "v2"), wanted(0, "v1", "v2")},
