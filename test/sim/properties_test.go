@@ -131,7 +131,7 @@ func TestAPlanInHalvesIsThePlan(t *testing.T) {
 					half.Act(a)
 				}
 				for _, c := range []*Cluster{whole, half} {
-					for range 3 { // past every delay: those depend on what was recorded first
+					for range 5 { // past every delay: those depend on what was recorded first
 						c.untilRest(true)
 						c.Now = c.Now.Add(2 * time.Minute)
 					}

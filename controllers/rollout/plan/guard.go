@@ -89,7 +89,7 @@ func forward(w world, goal int32) int32 {
 	now := w.Traffic.CanaryWeight
 	front, behind := w.Services.Stable.Hash, w.Services.Canary.Hash
 	has := w.capacity(front)
-	if front != "" && w.replicas == 0 && has == 0 {
+	if front != "" && w.replicas == 0 && w.Revisions[front].Replicas == 0 {
 		return goal // nobody answers, and nobody is asked for
 	}
 	if front == "" || w.capacity(behind) < w.carries(goal) ||

@@ -102,6 +102,20 @@ func TestAnAnalysisWithoutAVerdictHolds(t *testing.T) {
 	}
 }
 
+func TestAnAnalysisWithoutAVerdictHoldsNothingThatIsOver(t *testing.T) {
+	for name, over := range map[string]func(*world){
+		"":                      func(*world) {},
+		"it is promoted":        func(w *world) { w.stable = w.Current },
+		"it skips all the rest": func(w *world) { w.full, w.skip = true, true },
+	} {
+		w := withBackground(byNumbers(scene{4, 4, "v1", "v2", 0, 0, false}), v1alpha1.AnalysisPhaseInconclusive)
+		over(&w)
+		if got := wish(w).hold; got != (name == "") {
+			t.Errorf("%q: the numbers of pods are held: %t", name, got)
+		}
+	}
+}
+
 func TestAPauseHoldsThePromotion(t *testing.T) {
 	for paused, stable := range map[bool]string{true: "v1", false: "v2"} {
 		w := scene{4, 4, "v1", "v2", 50, 0, false}.world()

@@ -136,8 +136,12 @@ func (w world) pauseSince(reason v1alpha1.PauseReason) v1alpha1.PauseCondition {
 	return v1alpha1.PauseCondition{Reason: reason, StartTime: metav1.NewTime(w.Now)}
 }
 
-// inconclusive reports whether an analysis ended without a verdict and no person has looked at it yet.
-func (w world) inconclusive() bool { return w.undecided() && !w.resumed() }
+// inconclusive reports whether an analysis ended without a verdict and no person
+// has looked at it yet. It holds nothing up that a person promoted in full, or
+// that is over.
+func (w world) inconclusive() bool {
+	return w.tried() && !w.skip && w.undecided() && !w.resumed()
+}
 
 // undecided reports whether the newest run of the step or beside the steps ended without a verdict.
 func (w world) undecided() bool {
