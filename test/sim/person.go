@@ -167,7 +167,9 @@ func (c *Cluster) Refuse(hash, failure string) {
 
 // Verify makes the data plane serve the weights that are set, or not yet.
 func (c *Cluster) Verify(served bool) {
-	c.Verified, c.Traffic.Verified = &served, &served
+	if c.Traffic.Exists { // without routes nobody can tell
+		c.Verified, c.Traffic.Verified = &served, &served
+	}
 }
 
 // EditSteps changes the steps.
