@@ -54,13 +54,13 @@ func assess(f facts) Verdict {
 	return Verdict{Phase: v1alpha1.AnalysisPhaseRunning}
 }
 
-// sentence is the message of the served API.
+// sentence is the message of the served API, and after it what was seen.
 func sentence(f facts, v Verdict) string {
 	text := fmt.Sprintf("Metric %q assessed %s due to %s", f.name, v.Phase, v.Reason)
 	if last := latest(f.result); last != nil && last.Message != "" {
 		text += fmt.Sprintf(": \"Error Message: %s\"", last.Message)
 	}
-	return text
+	return text + grounds(f, v.Phase)
 }
 
 func alreadyDecided(f facts) Verdict {

@@ -34,6 +34,10 @@ type judgement struct {
 	failures, inconclusives, errors, passes int32
 	dryRun                                  bool
 	keep                                    int
+	// success, failure and query are for the reader: Secrets are left out.
+	success, failure, query string
+	// phase is when within a second, or a tenth of the interval, it is measured.
+	phase time.Duration
 }
 
 // judgements reads the metrics of a run. The error says what is wrong with the
@@ -53,6 +57,7 @@ func judgements(spec *v1alpha1.AnalysisRunSpec) ([]judgement, error) {
 	out := make([]judgement, len(metrics))
 	for i := range metrics {
 		out[i] = judge(i, &metrics[i])
+		out[i].query = asked(&metrics[i].Provider, values)
 	}
 	return out, applyRules(out, spec, values)
 }
@@ -116,9 +121,15 @@ func judge(index int, metric *v1alpha1.Metric) judgement {
 		errors:        number(metric.ConsecutiveErrorLimit, v1alpha1.DefaultConsecutiveErrorLimit),
 		passes:        number(metric.ConsecutiveSuccessLimit, 0),
 		keep:          retention,
+		success:       metric.SuccessCondition,
+		failure:       metric.FailureCondition,
 	}
-	if j.count == 0 && metric.Interval == "" {
-		j.count = 1
+	if metric.Interval == "" {
+		// It is measured once; again only after an error, or when noData ignored it.
+		j.interval = errorRetry
+		if j.count == 0 {
+			j.count = 1
+		}
 	}
 	return j
 }

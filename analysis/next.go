@@ -34,11 +34,14 @@ func Next(run *v1alpha1.AnalysisRun, results []Result, now time.Time) (v1alpha1.
 		status.Phase = v1alpha1.AnalysisPhaseError
 		status.Message = "Analysis spec invalid: " + err.Error()
 		status.CompletedAt = stamp(now)
+		status.Why = &v1alpha1.Why{Code: WhyInvalidSpec, Message: sentenceOf(status.Message), Since: stamp(now), Unblock: "correct the template: a run that has ended stays as it is"}
 		return status, Schedule{}
 	}
+	shift(metrics, string(run.UID))
 	record(&status, metrics, results)
 	conclude(&status, metrics, run.Spec.Terminate)
 	fit(&status, maxStatus)
+	explain(&status, metrics, run.Spec.Terminate, now)
 	if status.Phase.Completed() {
 		status.CompletedAt = stamp(now)
 		return status, Schedule{}
@@ -66,7 +69,7 @@ func record(status *v1alpha1.AnalysisRunStatus, metrics []judgement, results []R
 
 func recordOne(entry *v1alpha1.MetricResult, metric judgement, result Result) {
 	// A result that is not expected any more was recorded before or came too late.
-	if entry.Phase.Completed() || result.Task.Number != entry.Count+entry.Error+1 {
+	if entry.Phase.Completed() || result.Task.Number != taken(entry)+1 {
 		return
 	}
 	measurement := measured(result)
@@ -81,10 +84,19 @@ func recordOne(entry *v1alpha1.MetricResult, metric judgement, result Result) {
 	if len(result.Reply.MetricMetadata) > 0 {
 		entry.Metadata = merged(entry.Metadata, clipAll(result.Reply.MetricMetadata))
 	}
-	tally(entry, measurement.Phase)
+	if result.Reply.Ignored {
+		entry.Ignored++
+	} else {
+		tally(entry, measurement.Phase)
+	}
 	if drop := len(entry.Measurements) - metric.keep; drop > 0 {
 		entry.Measurements = slices.Clone(entry.Measurements[drop:])
 	}
+}
+
+// taken is how many measurements of a metric are complete.
+func taken(entry *v1alpha1.MetricResult) int32 {
+	return entry.Count + entry.Error + entry.Ignored
 }
 
 func measured(result Result) v1alpha1.Measurement {

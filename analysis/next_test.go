@@ -154,7 +154,7 @@ func TestStories(t *testing.T) {
 			if took != c.took {
 				t.Errorf("took %s, want %s", took, c.took)
 			}
-			if run.Status.Phase != c.phase || run.Status.Message != c.message {
+			if got, asked := strings.CutSuffix(run.Status.Message, " (query x)"); run.Status.Phase != c.phase || got != c.message || asked != (got != "") {
 				t.Errorf("got %s %q, want %s %q", run.Status.Phase, run.Status.Message, c.phase, c.message)
 			}
 			if (run.Status.CompletedAt != nil) != c.phase.Completed() {
@@ -169,21 +169,22 @@ func TestAFailedMetricStopsTheOthers(t *testing.T) {
 	play(t, run, map[string]string{"rate": "SF", "latency": "SS"})
 	want := v1alpha1.AnalysisRunStatus{
 		Phase:      v1alpha1.AnalysisPhaseFailed,
-		Message:    `Metric "rate" assessed Failed due to failed (1) > failureLimit (0)`,
+		Message:    `Metric "rate" assessed Failed due to failed (1) > failureLimit (0) (query x)`,
 		StartedAt:  at(0),
 		RunSummary: v1alpha1.RunSummary{Count: 3, Successful: 1, Failed: 1},
 		MetricResults: []v1alpha1.MetricResult{
 			{
 				Name: "rate", Phase: v1alpha1.AnalysisPhaseFailed, Count: 2, Successful: 1, Failed: 1,
-				Message:      `Metric "rate" assessed Failed due to failed (1) > failureLimit (0)`,
-				Measurements: []v1alpha1.Measurement{taken('S', 0), taken('F', time.Minute)},
+				Message:      `Metric "rate" assessed Failed due to failed (1) > failureLimit (0) (query x)`,
+				Measurements: []v1alpha1.Measurement{measurementOf('S', 0), measurementOf('F', time.Minute)},
 			},
 			{
 				Name: "latency", Phase: v1alpha1.AnalysisPhaseSuccessful, Count: 2, Successful: 2, ConsecutiveSuccess: 2,
-				Measurements: []v1alpha1.Measurement{taken('S', 0), taken('S', time.Minute)},
+				Measurements: []v1alpha1.Measurement{measurementOf('S', 0), measurementOf('S', time.Minute)},
 			},
 		},
 		CompletedAt: at(time.Minute),
+		Why:         run.Status.Why,
 	}
 	if diff := cmp.Diff(want, run.Status); diff != "" {
 		t.Error(diff)
@@ -194,7 +195,7 @@ func at(d time.Duration) *metav1.Time {
 	return stamp(noon.Add(d))
 }
 
-func taken(letter byte, d time.Duration) v1alpha1.Measurement {
+func measurementOf(letter byte, d time.Duration) v1alpha1.Measurement {
 	return v1alpha1.Measurement{Phase: phases[letter], StartedAt: at(d), FinishedAt: at(d)}
 }
 

@@ -48,12 +48,28 @@ type Query struct {
 	UnderWay *v1alpha1.Measurement
 	// Now is the time of the question.
 	Now time.Time
+	// Started is when the run began; zero when that is not known.
+	Started time.Time
+	// Secrets reads the Secrets that a provider has its credentials in; what they
+	// hold is kept out of messages.
+	Secrets SecretReader
 }
+
+// SecretReader reads a Secret. An empty namespace is that of the controller.
+type SecretReader func(ctx context.Context, namespace, name string) (map[string]string, error)
 
 // Reply is what a provider saw.
 type Reply struct {
-	// Phase is Running while the measurement is under way, otherwise final.
+	// Phase is Running while the measurement is under way, and final where the
+	// provider judges. It is empty where the conditions of the metric judge Result.
 	Phase v1alpha1.AnalysisPhase
+	// Result is what the conditions see: a number, a text, a list, a map, or nil
+	// for no value.
+	Result any
+	// NoData says that an Error means nothing but that there is no value.
+	NoData bool
+	// Ignored says that the measurement does not count, for want of data.
+	Ignored bool
 	// Message says why; empty when the value says it.
 	Message string
 	// Value is what was measured, as text.

@@ -104,6 +104,12 @@ func (b *budget) walkReflected(value reflect.Value) {
 		for _, key := range value.MapKeys() {
 			b.walk(value.MapIndex(key).Interface())
 		}
+	case reflect.Struct:
+		for _, field := range value.Fields() {
+			if field.CanInterface() {
+				b.walk(field.Interface())
+			}
+		}
 	default:
 	}
 }

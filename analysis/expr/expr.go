@@ -43,9 +43,9 @@ func Check(source string) error {
 //
 // A value is good when no condition says otherwise, with one exception: no data,
 // NaN and infinity are good only when a condition shows that its author thought
-// of them: len(result) or result == [] for an empty list; isNil, default, ?? or
-// nil for no value; isNaN for NaN; isInf for infinity. Otherwise they are
-// inconclusive.
+// of them: len(result) or result == [] for an empty list, len(result[0].Values)
+// for a series without samples; isNil, default, ?? or nil for no value; isNaN for
+// NaN; isInf for infinity. Otherwise they are inconclusive.
 func Evaluate(conditions Conditions, result any, now time.Time) Outcome {
 	result = plain(result)
 	j, err := newJudge(conditions, result)
@@ -128,12 +128,28 @@ func (j judge) unfounded(result any) string {
 	switch {
 	case result == nil && !m.absent:
 		return "the metric has no data, and no condition says what that means; test isNil(result) to decide it"
-	case result != nil && empty(result) && !m.empty:
-		return "the metric has no data, and no condition says what that means; test len(result) to decide it"
+	case m.unseen(result):
+		return "the metric has no data, and no condition says what that means; test " + toTest(result) + " to decide it"
 	case holds(result, math.IsNaN) && !m.nan:
 		return "the value holds NaN, and no condition says what that means; test isNaN to decide it"
 	case holds(result, isInfinite) && !m.inf:
 		return "the value holds infinity, and no condition says what that means; test isInf to decide it"
+	}
+	return ""
+}
+
+// Missing says why a value is no data; empty when it is data. No value, an empty
+// list or map, series without any sample, and anything that holds NaN or
+// infinity are none.
+func Missing(result any) string {
+	result = plain(result)
+	switch {
+	case empty(result):
+		return "the metric has no data"
+	case holds(result, math.IsNaN):
+		return "the metric has no data: the value holds NaN"
+	case holds(result, isInfinite):
+		return "the metric has no data: the value holds infinity"
 	}
 	return ""
 }
@@ -170,7 +186,7 @@ func Time(source string, now time.Time) (time.Time, error) {
 func failed(err error, result any) Outcome {
 	message := err.Error()
 	if empty(result) {
-		message += ": the metric result is nil or empty, so there may be no data; test len(result) or isNil(result) first"
+		message += ": the metric result is nil or empty, so there may be no data; test " + toTest(result) + " or isNil(result) first"
 	}
 	return Outcome{v1alpha1.AnalysisPhaseError, message}
 }
@@ -192,6 +208,9 @@ func plain(result any) any {
 
 // empty reports a value that holds no data.
 func empty(result any) bool {
+	if series, ok := seriesOf(result); ok {
+		return allEmpty(series)
+	}
 	v := reflect.ValueOf(result)
 	switch v.Kind() {
 	case reflect.Invalid:
@@ -212,9 +231,15 @@ func holds(result any, kind func(float64) bool) bool {
 		return slices.ContainsFunc(v, kind)
 	case []any:
 		return slices.ContainsFunc(v, func(item any) bool { return holds(item, kind) })
-	default:
+	case map[string]any:
+		for _, item := range v {
+			if holds(item, kind) {
+				return true
+			}
+		}
 		return false
+	default:
+		series, _ := seriesOf(result)
+		return slices.ContainsFunc(series, func(samples []float64) bool { return slices.ContainsFunc(samples, kind) })
 	}
 }
-
-func isInfinite(f float64) bool { return math.IsInf(f, 0) }

@@ -145,26 +145,3 @@ func TestOrdinaryExpressionsHaveRoom(t *testing.T) {
 		}
 	}
 }
-
-func FuzzEvaluate(f *testing.F) {
-	for _, source := range hostile() {
-		f.Add(source)
-	}
-	f.Add("result[0] > 0.95")
-	f.Fuzz(func(t *testing.T, source string) {
-		for _, result := range []any{1.0, make([]float64, 10_000), strings.Repeat("text", 100_000), nil, map[string]any{"a": []any{1.0}}} {
-			var got Outcome
-			start := time.Now()
-			bytes := allocated(func() { got = Evaluate(Conditions{Success: source}, result, noon) })
-			if !got.Phase.Completed() {
-				t.Errorf("phase %q", got.Phase)
-			}
-			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("took %s", took)
-			}
-			if bytes > maxAllocated {
-				t.Errorf("allocated %d bytes", bytes)
-			}
-		}
-	})
-}

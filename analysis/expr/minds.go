@@ -1,16 +1,28 @@
 package expr
 
-import "github.com/expr-lang/expr/ast"
+import (
+	"slices"
+
+	"github.com/expr-lang/expr/ast"
+)
 
 // minds is which values without meaning an expression provides for.
 type minds struct {
 	// empty is a list without entries, absent is no value at all.
 	empty, absent bool
 	nan, inf      bool
+	// emptyPart is a list without entries within the result.
+	emptyPart bool
+	// parts are the items of the result that it names by their number.
+	parts []int
 }
 
 func (m minds) or(other minds) minds {
-	return minds{m.empty || other.empty, m.absent || other.absent, m.nan || other.nan, m.inf || other.inf}
+	return minds{
+		empty: m.empty || other.empty, absent: m.absent || other.absent,
+		nan: m.nan || other.nan, inf: m.inf || other.inf,
+		emptyPart: m.emptyPart || other.emptyPart, parts: slices.Concat(m.parts, other.parts),
+	}
 }
 
 // mindsOf finds what shows that the author thought of missing data and of
@@ -33,8 +45,12 @@ func (v mindVisitor) Visit(node *ast.Node) {
 	case *ast.BinaryNode:
 		v.operator(n)
 	case *ast.BuiltinNode:
-		if n.Name == "len" && len(n.Arguments) == 1 && isResult(n.Arguments[0]) {
-			v.found.empty = true
+		if n.Name == "len" && len(n.Arguments) == 1 {
+			v.emptiness(n.Arguments[0])
+		}
+	case *ast.MemberNode:
+		if number, ok := n.Property.(*ast.IntegerNode); ok && isResult(n.Node) {
+			v.found.parts = append(v.found.parts, number.Value)
 		}
 	case *ast.IdentifierNode:
 		v.name(n.Value)
@@ -46,9 +62,25 @@ func (v mindVisitor) operator(n *ast.BinaryNode) {
 	case "??":
 		v.found.absent = true
 	case "==", "!=":
-		if isResult(n.Left) && isNothing(n.Right) || isNothing(n.Left) && isResult(n.Right) {
-			v.found.empty = true
+		if isNothing(n.Right) {
+			v.emptiness(n.Left)
 		}
+		if isNothing(n.Left) {
+			v.emptiness(n.Right)
+		}
+	}
+}
+
+// emptiness notes a list that an expression asks for entries.
+func (v mindVisitor) emptiness(of ast.Node) {
+	if chain, ok := of.(*ast.ChainNode); ok {
+		of = chain.Node
+	}
+	if isResult(of) {
+		v.found.empty = true
+	}
+	if member, ok := of.(*ast.MemberNode); ok && isField(member.Property) {
+		v.found.emptyPart = true
 	}
 }
 
@@ -66,6 +98,11 @@ func (v mindVisitor) name(name string) {
 func isResult(node ast.Node) bool {
 	name, ok := node.(*ast.IdentifierNode)
 	return ok && name.Value == "result"
+}
+
+func isField(property ast.Node) bool {
+	_, ok := property.(*ast.StringNode)
+	return ok
 }
 
 // isNothing reports an empty list or map as it is written.

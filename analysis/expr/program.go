@@ -11,6 +11,7 @@ import (
 	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
 )
 
@@ -33,6 +34,10 @@ func compile(source string, sample any, want exprlang.Option) (program, error) {
 		return program{}, fmt.Errorf("expression does not parse: %s", brief(err))
 	}
 	minds := mindsOf(tree.Node)
+	if sample == nil && minds.absent {
+		// isNil(result) || result[0] > 1 asks first, so its other half may be of any type.
+		config.Env.Fields["result"] = types.Any.Nature()
+	}
 	ast.Walk(&tree.Node, patterned{})
 	// Metering hides types from the checker, so types are checked without it first.
 	if _, err := checker.Check(tree, config); err != nil {

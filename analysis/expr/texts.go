@@ -207,11 +207,25 @@ func (b *budget) length(value any, asJSON bool, depth int) int {
 			size += 2*depth + 6 + b.length(key.Interface(), asJSON, depth+1) +
 				b.length(list.MapIndex(key).Interface(), asJSON, depth+1)
 		}
+	case kind == reflect.Struct && allExported(list.Type()):
+		for field, item := range list.Fields() {
+			size += 2*depth + 6 + lengthOf(field.Name, asJSON) + b.length(item.Interface(), asJSON, depth+1)
+		}
 	case kind == reflect.Bool, list.CanInt(), list.CanUint(), list.CanFloat():
 	default:
 		panic(fmt.Errorf("%T has no text", value))
 	}
 	return size
+}
+
+// allExported reports a struct without fields of its own: what it holds is seen.
+func allExported(item reflect.Type) bool {
+	for i := range item.NumField() {
+		if !item.Field(i).IsExported() {
+			return false
+		}
+	}
+	return true
 }
 
 // lengthOf is the most bytes a text takes: JSON writes some letters with six.

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/headway-rollouts/headway/analysis/provider/datadog"
 	"github.com/headway-rollouts/headway/controllers/analysisrun"
 	"github.com/headway-rollouts/headway/controllers/experiment"
 	"github.com/headway-rollouts/headway/controllers/rollout"
@@ -16,6 +17,9 @@ import (
 
 // prometheusAddress names the variable with the server of metrics that name none.
 const prometheusAddress = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
+
+// kubernetesHost names the variable with the address of the API server within the cluster.
+const kubernetesHost = "KUBERNETES_SERVICE_HOST"
 
 // addControllers adds what --controllers asks for.
 func addControllers(mgr manager.Manager, o *options, sights cache.Cache) error {
@@ -34,6 +38,10 @@ func addControllers(mgr manager.Manager, o *options, sights cache.Cache) error {
 }
 
 func addAnalysisRuns(mgr manager.Manager, o *options, recorder record.EventRecorder) error {
+	jobs, err := jobPlace(mgr, os.Getenv)
+	if err != nil {
+		return err
+	}
 	r := analysisrun.New(analysisrun.Options{
 		Client:            mgr.GetClient(),
 		APIReader:         mgr.GetAPIReader(),
@@ -41,6 +49,12 @@ func addAnalysisRuns(mgr manager.Manager, o *options, recorder record.EventRecor
 		Clock:             clock.RealClock{},
 		Concurrency:       o.analysisThreads,
 		PrometheusAddress: os.Getenv(prometheusAddress),
+		Jobs:              jobs,
+		Datadog: datadog.Environment{
+			APIKey: os.Getenv("DD_API_KEY"), AppKey: os.Getenv("DD_APP_KEY"), Address: os.Getenv("DD_ADDRESS"),
+		},
+		Addresses:         o.addresses.WithKubernetes(os.Getenv(kubernetesHost)),
+		Namespace:         leaseNamespace(os.Getenv, serviceAccountNamespace),
 	})
 	if err := r.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("adding the controller of AnalysisRuns: %w", err)

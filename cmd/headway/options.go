@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/headway-rollouts/headway/analysis/egress"
 )
 
 // portOff is the value of a port flag that serves nothing; 0 takes any free port.
@@ -38,6 +40,9 @@ type options struct {
 
 	rolloutResync int
 	controllers   []string
+	// addressPolicy is what --metric-address-policy says, and addresses what it means.
+	addressPolicy []string
+	addresses     egress.Policy
 
 	leaderElect                               bool
 	leaseDuration, renewDeadline, retryPeriod time.Duration
@@ -83,6 +88,9 @@ func (o *options) bind(fs *pflag.FlagSet) {
 	fs.IntVar(&o.analysisThreads, "analysis-threads", o.analysisThreads, "AnalysisRuns handled at once")
 	fs.IntVar(&o.rolloutResync, "rollout-resync", o.rolloutResync, "seconds after which every Rollout is looked at again; 0 is never")
 	fs.StringSliceVar(&o.controllers, "controllers", nil, "what to run: analysis, or nothing for everything")
+	fs.StringSliceVar(&o.addressPolicy, "metric-address-policy", nil, "addresses that metrics may reach, the first rule that fits decides: "+
+		"allow: or deny: and a prefix such as 10.0.0.0/8, or loopback, link-local, metadata, private, all; "+
+		"without a rule that fits, all but the node's own, metadata services and the API server")
 	fs.BoolVar(&o.leaderElect, "leader-elect", o.leaderElect, "act only while holding the Lease, so that several replicas can run")
 	fs.DurationVar(&o.leaseDuration, "leader-election-lease-duration", o.leaseDuration, "how long a Lease that is not renewed keeps the others waiting")
 	fs.DurationVar(&o.renewDeadline, "leader-election-renew-deadline", o.renewDeadline, "how long the leader tries to renew before it gives up")
@@ -109,6 +117,9 @@ func (o *options) validate() error {
 	bad(o.rolloutResync < 0, "--rollout-resync %d: use seconds, or 0 for never", o.rolloutResync)
 	bad(o.qps == 0, "--qps 0 would send nothing: use a rate, or -1 for no limit")
 	bad(o.qps > 0 && o.burst < 1, "--burst %d: use 1 or more with --qps", o.burst)
+	policy, err := egress.ParsePolicy(o.addressPolicy)
+	bad(err != nil, "--metric-address-policy: %w", err)
+	o.addresses = policy
 	for _, c := range o.controllers {
 		bad(c != controllersAnalysis, "--controllers %q: use analysis, or leave the flag out to run everything", c)
 	}

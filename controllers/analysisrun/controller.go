@@ -22,8 +22,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/egress"
 	"github.com/headway-rollouts/headway/analysis/provider/job"
-	"github.com/headway-rollouts/headway/analysis/provider/prometheus"
+	"github.com/headway-rollouts/headway/analysis/provider/datadog"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
 )
@@ -41,10 +42,20 @@ type Options struct {
 	// Concurrency is how many runs are reconciled at once. Default 30.
 	Concurrency int
 	// Measurements is how many measurements are taken at once, at most 16 of
-	// them for one run and 32 for one namespace. Default 128.
+	// them for one run or one source, and 32 for one namespace. Default 512.
 	Measurements int
+	// Addresses are those that metrics may reach. Default those that
+	// egress.Policy allows.
+	Addresses egress.Policy
+	// Namespace is the controller's own, where the Secrets with the credentials
+	// of some providers are.
+	Namespace string
 	// PrometheusAddress is the server of metrics that name none; may be empty.
 	PrometheusAddress string
+	// Jobs is where the Jobs of metrics run. Default beside their runs.
+	Jobs job.Place
+	// Datadog is what the environment of the controller says of Datadog; may be empty.
+	Datadog datadog.Environment
 	// Selector limits the runs to those of this instance. Default all.
 	Selector labels.Selector
 	// Providers are used besides and before the built-in ones, by the name of
@@ -58,8 +69,12 @@ type Reconciler struct {
 
 	writes  ownwrites.Log
 	desk    *desk
+	turns   egress.Turns
 	metrics *metrics
 }
+
+// maxDecoding is how many replies are decoded and judged at once.
+const maxDecoding = 4
 
 // New makes a Reconciler and fills in defaults.
 func New(opts Options) *Reconciler {
@@ -70,24 +85,17 @@ func New(opts Options) *Reconciler {
 		opts.Concurrency = 30
 	}
 	if opts.Measurements <= 0 {
-		opts.Measurements = 128
+		opts.Measurements = 512
 	}
 	if opts.Selector == nil {
 		opts.Selector = labels.Everything()
 	}
+	if opts.Jobs.Client == nil {
+		opts.Jobs.Client, opts.Jobs.Reader = opts.Client, opts.APIReader
+	}
 	opts.Providers = withBuiltIn(opts)
-	return &Reconciler{Options: opts, desk: newDesk(opts.Measurements), metrics: newMetrics()}
-}
-
-func withBuiltIn(opts Options) map[string]analysis.Provider {
-	all := map[string]analysis.Provider{
-		"prometheus": prometheus.New(opts.PrometheusAddress),
-		"job":        job.New(opts.Client, opts.APIReader),
-	}
-	for name, provider := range opts.Providers {
-		all[name] = provider
-	}
-	return all
+	desk := newDesk(opts.Measurements, opts.Clock)
+	return &Reconciler{Options: opts, desk: desk, turns: egress.NewTurns(maxDecoding), metrics: newMetrics(desk.metrics)}
 }
 
 // SetupWithManager watches AnalysisRuns and the desk. When the manager stops,

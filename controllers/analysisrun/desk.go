@@ -2,10 +2,15 @@ package analysisrun
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
@@ -13,23 +18,46 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// measure takes one measurement and returns what came of it. It ends when the
-// context does.
-type measure func(ctx context.Context, run *v1alpha1.AnalysisRun, task analysis.Task) analysis.Result
+// measure takes one measurement and returns what came of it, and the answer it
+// rests on if others may use it. With an answer given it asks nobody. It ends
+// when the context does.
+type measure func(ctx context.Context, run *v1alpha1.AnalysisRun, task analysis.Task, given *answer) (analysis.Result, *answer)
+
+// answer is what a source said, before it is judged. It may be used for others
+// who ask the same.
+type answer struct {
+	asked   time.Time
+	reply   analysis.Reply
+	samples *float64
+	// secrets are what the provider read; they are kept out of messages.
+	secrets []string
+}
+
+const (
+	// queueTime is how long a measurement waits for a source that others ask too.
+	queueTime = time.Minute
+	// maxShared is the largest text of a value that is kept for others.
+	maxShared = 16 << 10
+	// maxAnswers is how many answers are kept.
+	maxAnswers = 10_000
+)
 
 // desk has measurements taken outside of the queue. It holds at most one per
 // metric of a run: from its start until its result is stored in the status.
 type desk struct {
 	// finished wakes a run that has a new result.
 	finished chan event.GenericEvent
+	clock    clock.PassiveClock
+	metrics  *deskMetrics
 
 	ctx    context.Context //nolint:containedctx // It is the life of the desk, not of a call.
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	mu    sync.Mutex
-	queue *queue
-	runs  map[types.NamespacedName]*seat
+	mu      sync.Mutex
+	queue   *queue
+	answers map[[sha256.Size]byte]*answer
+	runs    map[types.NamespacedName]*seat
 }
 
 // seat is what the desk holds of one run.
@@ -38,22 +66,27 @@ type seat struct {
 	ctx     context.Context //nolint:containedctx // It ends what is measured for this run.
 	cancel  context.CancelFunc
 	metrics map[string]*analysis.Result // nil while the measurement waits or is under way
+	used    map[string]time.Time        // when the question was asked whose answer a metric used last
 	busy    int                         // how many are under way
 }
 
-func newDesk(places int) *desk {
+func newDesk(places int, now clock.PassiveClock) *desk {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &desk{
 		finished: make(chan event.GenericEvent),
+		clock:    now,
+		metrics:  newDeskMetrics(),
 		ctx:      ctx,
 		cancel:   cancel,
 		queue:    newQueue(places),
+		answers:  map[[sha256.Size]byte]*answer{},
 		runs:     map[types.NamespacedName]*seat{},
 	}
 }
 
 // start has a measurement taken unless the metric is being measured already.
 func (d *desk) start(run *v1alpha1.AnalysisRun, task analysis.Task, take measure) {
+	question := analysis.QuestionOf(run, task)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ctx.Err() != nil {
@@ -64,15 +97,69 @@ func (d *desk) start(run *v1alpha1.AnalysisRun, task analysis.Task, take measure
 		return
 	}
 	s.metrics[task.Metric] = nil
-	d.queue.add(ticket{s, run, task, take})
+	t := &ticket{
+		seat: s, run: run, task: task, question: question, take: take,
+		since: d.clock.Now(), last: s.used[task.Metric],
+	}
+	if given := d.answers[question.Key]; given != nil && t.fresh(given.asked, t.since) {
+		d.deliver(t, given)
+		return
+	}
+	d.line(t)
 	d.admit()
+}
+
+// line puts a ticket in line. The desk is locked.
+func (d *desk) line(t *ticket) {
+	t.tired = time.AfterFunc(queueTime, func() { d.giveUp(t) })
+	d.queue.add(t)
 }
 
 // admit starts the measurements whose turn it is. The desk is locked.
 func (d *desk) admit() {
-	for _, t := range d.queue.next() {
+	for _, t := range d.queue.next(d.clock.Now()) {
 		d.done.Go(func() { d.work(t) })
 	}
+}
+
+// deliver judges an answer that somebody else asked for. The desk is locked.
+func (d *desk) deliver(t *ticket, given *answer) {
+	d.metrics.shared.Inc()
+	d.lateness(t)
+	d.done.Go(func() {
+		result, _ := t.take(t.seat.ctx, t.run, t.task, given)
+		d.mu.Lock()
+		t.seat.used[t.task.Metric] = given.asked
+		t.seat.metrics[t.task.Metric] = &result
+		d.mu.Unlock()
+		d.wake(t)
+	})
+}
+
+// lateness is told of measurements that are taken, not of those that are looked at again.
+func (d *desk) lateness(t *ticket) {
+	if t.task.Verb == analysis.Take && !t.task.Due.IsZero() {
+		d.metrics.late.Observe(d.clock.Since(t.task.Due).Seconds())
+	}
+}
+
+// giveUp ends the wait of a measurement whose source has no place for it: it
+// could not be taken in time, and that is its result.
+func (d *desk) giveUp(t *ticket) {
+	d.mu.Lock()
+	if d.ctx.Err() != nil || !d.queue.drop(t) {
+		d.mu.Unlock()
+		return
+	}
+	waiting := d.queue.waits(t.question.Source)
+	now := d.clock.Now()
+	t.seat.metrics[t.task.Metric] = &analysis.Result{
+		Task: t.task, Started: t.since, Finished: now,
+		Reply: analysis.Failure(fmt.Errorf("no place to ask %s within %s; %d more measurements wait for it: it answers too slowly for so many",
+			t.question.Source, queueTime, waiting)),
+	}
+	d.done.Go(func() { d.wake(t) })
+	d.mu.Unlock()
 }
 
 // seatOf is the seat of a run; one of an earlier run of the same name is given up.
@@ -86,21 +173,69 @@ func (d *desk) seatOf(run *v1alpha1.AnalysisRun) *seat {
 		s.cancel()
 	}
 	ctx, cancel := context.WithCancel(d.ctx)
-	s = &seat{uid: run.UID, ctx: ctx, cancel: cancel, metrics: map[string]*analysis.Result{}}
+	s = &seat{uid: run.UID, ctx: ctx, cancel: cancel, metrics: map[string]*analysis.Result{}, used: map[string]time.Time{}}
 	d.runs[key] = s
 	return s
 }
 
-func (d *desk) work(t ticket) {
-	result := t.take(t.seat.ctx, t.run, t.task)
+func (d *desk) work(t *ticket) {
+	d.metrics.asked.Inc()
+	d.lateness(t)
+	result, made := t.take(t.seat.ctx, t.run, t.task, nil)
 	d.mu.Lock()
 	t.seat.metrics[t.task.Metric] = &result
-	d.queue.leave(t)
+	if made != nil {
+		t.seat.used[t.task.Metric] = made.asked
+	}
+	d.share(t, made, d.queue.leave(t))
 	d.admit()
 	d.mu.Unlock()
-	wake := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: t.run.Namespace, Name: t.run.Name}}
+	d.wake(t)
+}
+
+// share gives an answer to all who wait for it. Without one, since its run was
+// given up or the answer is too large to be kept, they ask themselves. The desk
+// is locked.
+func (d *desk) share(t *ticket, made *answer, followers []*ticket) {
+	if !t.question.Shared || errors.Is(t.seat.ctx.Err(), context.Canceled) {
+		made = nil
+	}
+	if made != nil {
+		d.keep(t, made)
+	}
+	for _, follower := range followers {
+		if made != nil && follower.fresh(made.asked, d.clock.Now()) {
+			d.deliver(follower, made)
+			continue
+		}
+		d.line(follower)
+	}
+}
+
+// keep keeps an answer as long as it is fresh for somebody. Whoever comes after
+// an error may be luckier.
+func (d *desk) keep(t *ticket, made *answer) {
+	if t.window() == 0 || made.reply.Phase == v1alpha1.AnalysisPhaseError {
+		return
+	}
+	if len(d.answers) >= maxAnswers {
+		clear(d.answers)
+	}
+	d.answers[t.question.Key] = made
+	time.AfterFunc(t.window(), func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.answers[t.question.Key] == made {
+			delete(d.answers, t.question.Key)
+		}
+	})
+}
+
+// wake wakes the run of a ticket.
+func (d *desk) wake(t *ticket) {
+	run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: t.run.Namespace, Name: t.run.Name}}
 	select {
-	case d.finished <- event.GenericEvent{Object: wake}:
+	case d.finished <- event.GenericEvent{Object: run}:
 	case <-t.seat.ctx.Done(): // nobody waits for it any more
 	}
 }

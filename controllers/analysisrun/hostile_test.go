@@ -210,7 +210,9 @@ func TestAStatusTheServerRefusesIsStoredShorter(t *testing.T) {
 func TestASourceThatNeverAnswersHoldsUpItsOwnOnly(t *testing.T) {
 	var stuck []v1alpha1.Metric
 	for i := range 50 {
-		stuck = append(stuck, newMetric(fmt.Sprintf("stuck-%d", i)))
+		metric := newMetric(fmt.Sprintf("stuck-%d", i))
+		metric.Provider.Prometheus.Address = fmt.Sprintf("http://stuck-%d", i)
+		stuck = append(stuck, metric)
 	}
 	w := newWorld(t, newRun(newMetric("rate")))
 	w.provider.answer = func(ctx context.Context, q analysis.Query) analysis.Reply {

@@ -18,9 +18,32 @@ import (
 type metrics struct {
 	reconcile *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
+	desk      *deskMetrics
 }
 
-func newMetrics() *metrics {
+// deskMetrics tell how measurements are taken. They have no labels, since the
+// addresses of sources are users' data.
+type deskMetrics struct {
+	asked, shared prometheus.Counter
+	late          prometheus.Histogram
+}
+
+func newDeskMetrics() *deskMetrics {
+	return &deskMetrics{
+		asked: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "headway_measurements_asked_total", Help: "Measurements that asked their source.",
+		}),
+		shared: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "headway_measurements_shared_total", Help: "Measurements that used the answer to the same question of another.",
+		}),
+		late: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "headway_measurement_late_seconds", Help: "Time from when a measurement was due until its source was asked, or an answer was there.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}),
+	}
+}
+
+func newMetrics(desk *deskMetrics) *metrics {
 	object := []string{"namespace", "name"}
 	return &metrics{
 		reconcile: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -29,11 +52,12 @@ func newMetrics() *metrics {
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "analysis_run_reconcile_error", Help: "Error occurring during the analysis run.",
 		}, object),
+		desk: desk,
 	}
 }
 
 func (m *metrics) register(reader client.Reader) error {
-	for _, c := range []prometheus.Collector{m.reconcile, m.failures, inventory{reader}} {
+	for _, c := range []prometheus.Collector{m.reconcile, m.failures, m.desk.asked, m.desk.shared, m.desk.late, inventory{reader}} {
 		if err := crmetrics.Registry.Register(c); err != nil {
 			return fmt.Errorf("registering a collector: %w", err)
 		}

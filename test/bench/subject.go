@@ -16,7 +16,8 @@ import (
 type subject struct {
 	Name string `json:"name"`
 	// Command is what the shell runs; {kubeconfig} stands for the path of the
-	// kubeconfig, each {port} for a free port.
+	// kubeconfig, each {port} for a free port, {metrics} for the port of /metrics
+	// and {pprof} for that of /debug/pprof.
 	Command string `json:"command"`
 }
 
@@ -24,7 +25,7 @@ type subject struct {
 func headway(root string) subject {
 	return subject{
 		Name:    "headway",
-		Command: filepath.Join(root, "bin", "headway") + " --kubeconfig {kubeconfig} --leader-elect=false --metricsPort {port} --healthzPort {port}",
+		Command: filepath.Join(root, "bin", "headway") + " --kubeconfig {kubeconfig} --leader-elect=false --metricsPort {metrics} --healthzPort {port} --enable-pprof-address 127.0.0.1:{pprof} --metric-address-policy allow:loopback",
 	}
 }
 
@@ -41,24 +42,39 @@ func subjectOf(command string) (subject, error) {
 	return subject{}, fmt.Errorf("the controller command %q names no binary", command)
 }
 
+// launch is a command with its placeholders filled in.
+type launch struct {
+	command string
+	// metrics and pprof are addresses of the controller; empty when its command does not name them.
+	metrics, pprof string
+}
+
 // expand fills the placeholders. The shell replaces itself with the controller, so
 // that the process that is measured is the controller.
-func (s subject) expand(kubeconfig string) (string, error) {
-	command := strings.ReplaceAll(s.Command, "{kubeconfig}", kubeconfig)
-	for strings.Contains(command, "{port}") {
-		port, err := process.FreePort()
-		if err != nil {
-			return "", fmt.Errorf("choosing a port: %w", err)
+func (s subject) expand(kubeconfig string) (launch, error) {
+	l := launch{command: "exec env " + strings.ReplaceAll(s.Command, "{kubeconfig}", kubeconfig)}
+	for _, served := range []struct {
+		placeholder string
+		address     *string
+	}{{"{metrics}", &l.metrics}, {"{pprof}", &l.pprof}, {"{port}", new(string)}} {
+		for strings.Contains(l.command, served.placeholder) {
+			port, err := process.FreePort()
+			if err != nil {
+				return l, fmt.Errorf("choosing a port: %w", err)
+			}
+			l.command = strings.Replace(l.command, served.placeholder, strconv.Itoa(port), 1)
+			*served.address = fmt.Sprintf("http://127.0.0.1:%d", port)
 		}
-		command = strings.Replace(command, "{port}", strconv.Itoa(port), 1)
 	}
-	return "exec env " + command, nil
+	return l, nil
 }
 
 // running is a controller at work behind its own proxy.
 type running struct {
 	proxy   *proxy
 	process *process.Process
+	// served is where it tells of itself.
+	served launch
 }
 
 // settleTime is the silence after which a controller counts as started: its caches
@@ -87,14 +103,13 @@ func (b *bench) launch(ctx context.Context, r *running, s subject) error {
 	if err != nil {
 		return err
 	}
-	command, err := s.expand(kubeconfig)
-	if err != nil {
+	if r.served, err = s.expand(kubeconfig); err != nil {
 		return err
 	}
 	before, _ := r.proxy.read()
 	r.process, err = process.Start(process.Program{
 		Path: "/bin/sh",
-		Args: []string{"-c", command},
+		Args: []string{"-c", r.served.command},
 		Log:  filepath.Join(b.dir, s.Name+".log"),
 	})
 	if err != nil {

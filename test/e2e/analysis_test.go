@@ -45,8 +45,8 @@ func TestABadMetricBringsTrafficBackWithOneWrite(t *testing.T) {
 
 	ro := w.until("web", phase(v1alpha1.RolloutPhaseDegraded), because("AbortedByAnalysis", "success-rate", "failed (2)", "failureLimit (1)"))
 	want := "RolloutAborted: Rollout aborted update to revision 2: Background analysis phase error/failed: " +
-		`Metric "success-rate" assessed Failed due to failed (2) > failureLimit (1)`
-	if ro.Status.Message != want {
+		`Metric "success-rate" assessed Failed due to failed (2) > failureLimit (1) (value [0.5]; successCondition `
+	if !strings.HasPrefix(ro.Status.Message, want) || !strings.Contains(ro.Status.Message, "; query ") {
 		t.Errorf("message (-want +got):\n%s", cmp.Diff(want, ro.Status.Message))
 	}
 	if ro.Status.StableRS != stable || ro.Status.Canary.Weights.Canary.Weight != 0 {

@@ -1,8 +1,12 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"testing"
 
 	"k8s.io/utils/ptr"
@@ -27,6 +31,8 @@ type exampleStory struct {
 	routed bool
 	// endless says that its Experiment has neither a duration nor an analysis that is required, so that a person ends the step.
 	endless bool
+	// edit replaces what is out of reach of a test.
+	edit func(*testing.T, []string)
 }
 
 var exampleStories = map[string]exampleStory{
@@ -72,6 +78,10 @@ var exampleStories = map[string]exampleStory{
 		rollout: "rollout-canary-preview", files: []string{"rollout-canary-preview.yaml"},
 		tag: "yellow", middle: because("ExperimentRunning"), endless: true,
 	},
+	"a web metric whose URL is in a Secret": {
+		rollout: "rollout-secret", files: []string{"rollout-secret.yaml"},
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused), edit: toOwnServer,
+	},
 	"the template of a Deployment": {
 		rollout: "rollout-ref-deployment", files: []string{"rollout-template-ref.yaml"},
 		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
@@ -88,6 +98,9 @@ func TestTheExamplesAreAbortedRetriedPromotedAndRolledBack(t *testing.T) {
 	for name, s := range exampleStories {
 		t.Run(name, func(t *testing.T) {
 			docs := example(t, s.files...)
+			if s.edit != nil {
+				s.edit(t, docs)
+			}
 			w := newWorld(t)
 			w.apply(docs...)
 			first := w.until(s.rollout, healthy)
@@ -124,6 +137,21 @@ func TestTheExamplesAreAbortedRetriedPromotedAndRolledBack(t *testing.T) {
 			w.noRunFailed()
 		})
 	}
+}
+
+// toOwnServer has the URL of the Secret lead to a server of the test, which says
+// what the one in the example says.
+func toOwnServer(t *testing.T, docs []string) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"message": "It worked!"}`)
+	}))
+	t.Cleanup(server.Close)
+	url := regexp.MustCompile(`secretUrl: [A-Za-z0-9+/=]+`)
+	if !url.MatchString(docs[0]) {
+		t.Fatal("the example has no secretUrl")
+	}
+	docs[0] = url.ReplaceAllString(docs[0], "secretUrl: "+base64.StdEncoding.EncodeToString([]byte(server.URL)))
 }
 
 func (w *world) tag(s exampleStory, tag string) {

@@ -178,6 +178,69 @@ func TestKilledWhileMeasuringItMeasuresAsOften(t *testing.T) {
 	}
 }
 
+// TestTwentyKillsDuringARunLoseNoMeasurementAndDoubleNone kills the controller
+// each time that a run has one measurement more.
+func TestTwentyKillsDuringARunLoseNoMeasurementAndDoubleNone(t *testing.T) {
+	t.Parallel()
+	const kills, often = 20, 24
+	a := newAPI(t)
+	open := func(instance string) (*scene, *prometheus) {
+		meter, c := newPrometheus(t, "0.99"), canary(instance)
+		c.Steps = counted
+		c.Strategy = append(c.Strategy, "analysis: {templates: [{templateName: counted}], measurementRetention: [{metricName: counted, limit: 100}]}")
+		return a.open(t, measures("counted", instance, meter.URL, fmt.Sprintf("interval: 1s, count: %d", often))+c.All()), meter
+	}
+	newVictim(t, a.under("twenty-calm"))
+	v := newVictim(t, a.under("twenty"))
+	calm, calmMeter := open("twenty-calm")
+	s, meter := open("twenty")
+	for _, each := range []*scene{calm, s} {
+		each.atRest()
+		each.release("v2")
+	}
+	for kill := range kills {
+		kube.Eventually(v, within, func() error {
+			run, err := s.run()
+			if err == nil && (len(run.Status.MetricResults) == 0 || int(run.Status.MetricResults[0].Count) <= kill) {
+				return fmt.Errorf("no measurement more since kill %d", kill)
+			}
+			return err
+		})
+		v.restart()
+	}
+	want := ""
+	for _, each := range []*scene{calm, s} {
+		each.measuredAll(often)
+		each.resume()
+		each.atRest()
+		want = each.check(want)
+	}
+	was, is := values(calm), values(s)
+	if was != is {
+		t.Errorf("with %d kills it measured\n%s\nundisturbed\n%s", kills, is, was)
+	}
+	if asked := calmMeter.count.Load(); asked != often {
+		t.Errorf("undisturbed, the metric was measured %d times, want %d", asked, often)
+	}
+	if asked := meter.count.Load(); asked < often || asked > often+kills { // each may lose the answer that is not stored yet
+		t.Errorf("with %d kills the metric was measured %d times", kills, asked)
+	}
+}
+
+// values are the measurements of the scene's run, without their times.
+func values(s *scene) string {
+	s.Helper()
+	run, err := s.run()
+	if err != nil {
+		s.Fatal(err)
+	}
+	var out []string
+	for _, m := range run.Status.MetricResults[0].Measurements {
+		out = append(out, fmt.Sprintf("%s %s %s", m.Phase, m.Value, m.Message))
+	}
+	return strings.Join(out, "\n")
+}
+
 // killWhileMeasuring kills as long as a run is under way, and says how often that was.
 func killWhileMeasuring(v *victim, scenes []*scene, pause func()) (struck int) {
 	v.Helper()

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -27,23 +28,37 @@ const (
 // maxName is how long a name may be that becomes a label of the pods.
 const maxName = 63
 
+// strayTTL is how long a Job stays, in seconds, that no run can own.
+const strayTTL = 24 * 60 * 60
+
+// of is the namespace of the Job of a measurement.
+func (p Place) of(q analysis.Query) string { return cmp.Or(p.Namespace, q.Owner.Namespace) }
+
+// owns reports whether the run can own its Jobs, so that they go with it.
+func (p Place) owns(q analysis.Query) bool { return !p.Elsewhere && p.of(q) == q.Owner.Namespace }
+
 // build makes the Job of a measurement.
-func build(q analysis.Query) (*batchv1.Job, error) {
+func (p *Provider) build(q analysis.Query) (*batchv1.Job, error) {
 	metric := q.Metric.Provider.Job
 	if metric.Spec.Malformed != "" {
 		return nil, errors.New("not a Job spec: " + metric.Spec.Malformed)
 	}
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace:   q.Owner.Namespace,
+			Namespace:   p.place.of(q),
 			Name:        jobName(q.Owner.UID, q.Metric.Name, q.Number),
 			Labels:      maps.Clone(metric.Metadata.Labels),
 			Annotations: maps.Clone(metric.Metadata.Annotations),
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(&metav1.ObjectMeta{
-				Name: q.Owner.Name, UID: types.UID(q.Owner.UID),
-			}, v1alpha1.GroupVersion.WithKind("AnalysisRun"))},
 		},
 		Spec: *metric.Spec.JobSpec.DeepCopy(),
+	}
+	switch {
+	case p.place.owns(q):
+		job.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(&metav1.ObjectMeta{
+			Name: q.Owner.Name, UID: types.UID(q.Owner.UID),
+		}, v1alpha1.GroupVersion.WithKind("AnalysisRun"))}
+	case job.Spec.TTLSecondsAfterFinished == nil:
+		job.Spec.TTLSecondsAfterFinished = new(int32(strayTTL))
 	}
 	metav1.SetMetaDataLabel(&job.ObjectMeta, UIDLabel, q.Owner.UID)
 	metav1.SetMetaDataAnnotation(&job.ObjectMeta, NameAnnotation, q.Owner.Name)

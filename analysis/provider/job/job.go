@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -21,6 +22,9 @@ import (
 const (
 	JobName      = "job-name"
 	JobNamespace = "job-namespace"
+	// Log is the command that shows the log of the Job's pods. It is an addition
+	// of Headway.
+	Log = "log"
 )
 
 // kept is how many Jobs of a metric are kept for a look at their logs.
@@ -28,14 +32,25 @@ const kept = 10
 
 // Provider measures by running Jobs.
 type Provider struct {
-	client client.Client
-	reader client.Reader
+	place Place
 }
 
-// New makes a provider. reader reads Jobs and pods from the API server, so that
-// those of others are not cached.
-func New(writer client.Client, reader client.Reader) *Provider {
-	return &Provider{client: writer, reader: reader}
+// Place is where Jobs run.
+type Place struct {
+	// Client writes Jobs.
+	Client client.Client
+	// Reader reads Jobs and pods from the API server, so that those of others are
+	// not cached.
+	Reader client.Reader
+	// Namespace of all Jobs; empty is that of the run each.
+	Namespace string
+	// Elsewhere says that the Jobs run in another cluster than the runs.
+	Elsewhere bool
+}
+
+// New makes a provider whose Jobs run at a place.
+func New(place Place) *Provider {
+	return &Provider{place: place}
 }
 
 // Measure starts the Job of a measurement, looks at it, or ends it.
@@ -65,11 +80,11 @@ func (p *Provider) measure(ctx context.Context, q analysis.Query) (analysis.Repl
 // start makes the Job. One that is there already was made by us, before the
 // measurement was stored.
 func (p *Provider) start(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
-	job, err := build(q)
+	job, err := p.build(q)
 	if err != nil {
 		return analysis.Reply{}, err
 	}
-	if err := p.client.Create(ctx, job); err != nil {
+	if err := p.place.Client.Create(ctx, job); err != nil {
 		if !apierrors.IsAlreadyExists(err) {
 			return analysis.Reply{}, fmt.Errorf("creating job %s: %w", job.Name, err)
 		}
@@ -101,8 +116,8 @@ func (p *Provider) tidy(ctx context.Context, q analysis.Query) {
 // alone: users may write the status of a run, but not whose Jobs are ended.
 func (p *Provider) read(ctx context.Context, q analysis.Query) (*batchv1.Job, error) {
 	var job batchv1.Job
-	key := client.ObjectKey{Namespace: q.Owner.Namespace, Name: jobName(q.Owner.UID, q.Metric.Name, q.Number)}
-	if err := p.reader.Get(ctx, key, &job); err != nil {
+	key := client.ObjectKey{Namespace: p.place.of(q), Name: jobName(q.Owner.UID, q.Metric.Name, q.Number)}
+	if err := p.place.Reader.Get(ctx, key, &job); err != nil {
 		return nil, fmt.Errorf("reading job %s: %w", key.Name, err)
 	}
 	if job.Labels[UIDLabel] != q.Owner.UID {
@@ -124,7 +139,7 @@ func (p *Provider) look(ctx context.Context, q analysis.Query) (analysis.Reply, 
 		case batchv1.JobComplete:
 			return ended(job, v1alpha1.AnalysisPhaseSuccessful, ""), nil
 		case batchv1.JobFailed:
-			return ended(job, v1alpha1.AnalysisPhaseFailed, condition.Message), nil
+			return ended(job, v1alpha1.AnalysisPhaseFailed, toldBy(job, condition.Message)), nil
 		}
 	}
 	stuck, err := p.stuck(ctx, job)
@@ -147,7 +162,7 @@ func (p *Provider) stuck(ctx context.Context, job *batchv1.Job) (string, error) 
 		return "", nil
 	}
 	var pods corev1.PodList
-	err := p.reader.List(ctx, &pods, client.InNamespace(job.Namespace),
+	err := p.place.Reader.List(ctx, &pods, client.InNamespace(job.Namespace),
 		client.MatchingLabels{batchv1.JobNameLabel: job.Name}, client.Limit(10))
 	if err != nil {
 		return "", fmt.Errorf("listing the pods of job %s: %w", job.Name, err)
@@ -176,7 +191,7 @@ func (p *Provider) end(ctx context.Context, q analysis.Query) (analysis.Reply, e
 	switch {
 	case apierrors.IsNotFound(err):
 		job = &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
-			Namespace: q.Owner.Namespace, Name: jobName(q.Owner.UID, q.Metric.Name, q.Number),
+			Namespace: p.place.of(q), Name: jobName(q.Owner.UID, q.Metric.Name, q.Number),
 		}}
 	case err != nil:
 		return analysis.Reply{}, err
@@ -190,7 +205,7 @@ func (p *Provider) end(ctx context.Context, q analysis.Query) (analysis.Reply, e
 
 // remove deletes a Job that was read, and none that took its name since.
 func (p *Provider) remove(ctx context.Context, job *batchv1.Job) error {
-	err := p.client.Delete(ctx, job,
+	err := p.place.Client.Delete(ctx, job,
 		client.Preconditions{UID: &job.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting job %s: %w", job.Name, err)
@@ -210,5 +225,14 @@ func ended(job *batchv1.Job, phase v1alpha1.AnalysisPhase, message string) analy
 }
 
 func metadata(job *batchv1.Job) map[string]string {
-	return map[string]string{JobName: job.Name, JobNamespace: job.Namespace}
+	return map[string]string{JobName: job.Name, JobNamespace: job.Namespace, Log: logOf(job)}
+}
+
+// toldBy says why a Job failed, and where to read on.
+func toldBy(job *batchv1.Job, why string) string {
+	return strings.TrimPrefix(fmt.Sprintf("%s; its log: %s", why, logOf(job)), "; ")
+}
+
+func logOf(job *batchv1.Job) string {
+	return fmt.Sprintf("kubectl logs -n %s job/%s", job.Namespace, job.Name)
 }

@@ -53,11 +53,11 @@ func read(t *testing.T, c client.Client, name string) *batchv1.Job {
 
 func TestTakeMakesTheJobOnce(t *testing.T) {
 	c := fake.NewClientBuilder().Build()
-	p := New(c, c)
+	p := New(Place{Client: c, Reader: c})
 	q := query(t, analysis.Take, spec)
 	want := analysis.Reply{
 		Phase:    v1alpha1.AnalysisPhaseRunning,
-		Metadata: map[string]string{JobName: uid + ".pass.1", JobNamespace: "ns"},
+		Metadata: map[string]string{JobName: uid + ".pass.1", JobNamespace: "ns", Log: "kubectl logs -n ns job/" + uid + ".pass.1"},
 		ResumeAt: noon.Add(time.Second),
 	}
 	if diff := cmp.Diff(want, p.Measure(t.Context(), q)); diff != "" {
@@ -74,6 +74,31 @@ func TestTakeMakesTheJobOnce(t *testing.T) {
 	}
 	if got := p.Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseRunning {
 		t.Errorf("taken again it is %+v", got)
+	}
+}
+
+func TestAJobMayRunInAnotherNamespaceOrCluster(t *testing.T) {
+	for name, c := range map[string]struct {
+		place     Place
+		namespace string
+		owned     bool
+	}{
+		"beside its run":       {Place{}, "ns", true},
+		"in another namespace": {Place{Namespace: "jobs"}, "jobs", false},
+		"in the same, by name": {Place{Namespace: "ns"}, "ns", true},
+		"in another cluster":   {Place{Elsewhere: true}, "ns", false},
+	} {
+		job, err := New(c.place).build(query(t, analysis.Take, spec))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owned := metav1.GetControllerOf(job) != nil; job.Namespace != c.namespace || owned != c.owned || (job.Spec.TTLSecondsAfterFinished == nil) != owned {
+			t.Errorf("%s: in %s, owned %t, deleted after %v", name, job.Namespace, owned, job.Spec.TTLSecondsAfterFinished)
+		}
+	}
+	own := query(t, analysis.Take, `{"ttlSecondsAfterFinished":60}`)
+	if job, err := New(Place{Namespace: "jobs"}).build(own); err != nil || *job.Spec.TTLSecondsAfterFinished != 60 {
+		t.Errorf("the time that the user gives is lost: %v %v", job.Spec.TTLSecondsAfterFinished, err)
 	}
 }
 
@@ -97,7 +122,7 @@ func TestResume(t *testing.T) {
 		message string
 	}{
 		{"a complete Job is good", condition(batchv1.JobComplete), nil, v1alpha1.AnalysisPhaseSuccessful, ""},
-		{"a failed Job is bad", condition(batchv1.JobFailed), nil, v1alpha1.AnalysisPhaseFailed, "why"},
+		{"a failed Job is bad", condition(batchv1.JobFailed), nil, v1alpha1.AnalysisPhaseFailed, "why; its log: kubectl logs -n ns job/" + uid + ".pass.1"},
 		{"a suspended Job goes on", condition(batchv1.JobSuspended), nil, v1alpha1.AnalysisPhaseRunning, ""},
 		{"an active Job goes on", batchv1.JobStatus{Active: 1}, waiting("ContainerCreating"), v1alpha1.AnalysisPhaseRunning, ""},
 		{"a Job without its image is inconclusive", batchv1.JobStatus{Active: 1}, waiting("ImagePullBackOff"), v1alpha1.AnalysisPhaseInconclusive, "container c of job " + uid + ".pass.1: ImagePullBackOff: no"},
@@ -105,7 +130,7 @@ func TestResume(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			q := query(t, analysis.Resume, spec)
-			job, err := build(q)
+			job, err := New(Place{}).build(q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +141,7 @@ func TestResume(t *testing.T) {
 				objects = append(objects, c.pod)
 			}
 			cl := fake.NewClientBuilder().WithObjects(objects...).Build()
-			got := New(cl, cl).Measure(t.Context(), q)
+			got := New(Place{Client: cl, Reader: cl}).Measure(t.Context(), q)
 			if got.Phase != c.phase || got.Message != c.message {
 				t.Errorf("got %+v", got)
 			}
@@ -129,13 +154,13 @@ func TestResume(t *testing.T) {
 
 func TestTerminateDeletesTheJob(t *testing.T) {
 	q := query(t, analysis.Terminate, spec)
-	job, err := build(q)
+	job, err := New(Place{}).build(q)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := fake.NewClientBuilder().WithObjects(job).Build()
 	for range 2 {
-		if got := New(c, c).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseInconclusive {
+		if got := New(Place{Client: c, Reader: c}).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseInconclusive {
 			t.Errorf("got %+v", got)
 		}
 	}
@@ -146,7 +171,7 @@ func TestTerminateDeletesTheJob(t *testing.T) {
 
 func TestJobsOfOthersAreLeftAlone(t *testing.T) {
 	own := query(t, analysis.Terminate, spec)
-	job, err := build(own)
+	job, err := New(Place{}).build(own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +198,7 @@ func TestJobsOfOthersAreLeftAlone(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			cl := fake.NewClientBuilder().WithObjects(c.job.DeepCopy()).Build()
-			New(cl, cl).Measure(t.Context(), c.query)
+			New(Place{Client: cl, Reader: cl}).Measure(t.Context(), c.query)
 			err := cl.Get(t.Context(), client.ObjectKeyFromObject(c.job), &batchv1.Job{})
 			if client.IgnoreNotFound(err) != nil || (err == nil) != c.stays {
 				t.Errorf("the Job stays is %v, want %v (%v)", err == nil, c.stays, err)
@@ -184,7 +209,7 @@ func TestJobsOfOthersAreLeftAlone(t *testing.T) {
 
 func TestAJobThatTookTheNameMeanwhileIsLeftAlone(t *testing.T) {
 	q := query(t, analysis.Terminate, spec)
-	job, err := build(q)
+	job, err := New(Place{}).build(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +221,7 @@ func TestAJobThatTookTheNameMeanwhileIsLeftAlone(t *testing.T) {
 			return apierrors.NewConflict(batchv1.Resource("jobs"), job.Name, errors.New("the UID is another"))
 		},
 	})
-	if got := New(c, c).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseError {
+	if got := New(Place{Client: c, Reader: c}).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseError {
 		t.Errorf("got %+v", got)
 	}
 	if seen == nil || *seen != "job-1" {
@@ -205,7 +230,7 @@ func TestAJobThatTookTheNameMeanwhileIsLeftAlone(t *testing.T) {
 }
 
 func TestAFailedTidyLosesNoMeasurement(t *testing.T) {
-	old, err := build(query(t, analysis.Take, spec))
+	old, err := New(Place{}).build(query(t, analysis.Take, spec))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +243,7 @@ func TestAFailedTidyLosesNoMeasurement(t *testing.T) {
 	})
 	q := query(t, analysis.Take, spec)
 	q.Number = kept + 1
-	if got := New(c, c).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseRunning {
+	if got := New(Place{Client: c, Reader: c}).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseRunning {
 		t.Errorf("the Job runs, but the measurement is %+v", got)
 	}
 	if !tried {
@@ -241,7 +266,7 @@ func TestWhatCannotBeMeasured(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			cl := fake.NewClientBuilder().WithObjects(c.objects...).Build()
-			got := New(cl, cl).Measure(t.Context(), query(t, c.verb, c.spec))
+			got := New(Place{Client: cl, Reader: cl}).Measure(t.Context(), query(t, c.verb, c.spec))
 			if got.Phase != v1alpha1.AnalysisPhaseError || !strings.Contains(got.Message, c.want) {
 				t.Errorf("got %+v, want %q", got, c.want)
 			}
@@ -251,7 +276,7 @@ func TestWhatCannotBeMeasured(t *testing.T) {
 
 func TestOldJobsAreRemoved(t *testing.T) {
 	c := fake.NewClientBuilder().Build()
-	p := New(c, c)
+	p := New(Place{Client: c, Reader: c})
 	for n := range int32(12) {
 		q := query(t, analysis.Take, spec)
 		q.Number = n + 1

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +13,8 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/egress"
+	"github.com/headway-rollouts/headway/analysis/egress/aws"
 	"github.com/headway-rollouts/headway/analysis/expr"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -30,27 +30,30 @@ const (
 // defaultTimeout is how long a query may take unless the metric says otherwise.
 const defaultTimeout = 30 * time.Second
 
-// maxMessage is how much of what a server says is passed on.
-const maxMessage = 200
-
-// Provider measures with PromQL. It keeps connections, so there is one for
-// all queries.
+// Provider measures with PromQL.
 type Provider struct {
-	address          string
-	strict, trusting http.RoundTripper
-	decoding         chan struct{}
+	client *egress.Client
+	home   Home
 }
 
-// New makes a provider. address is the server of metrics that name none; it
-// may be empty.
-func New(address string) *Provider {
-	return &Provider{
-		address: address, strict: newTransport(false), trusting: newTransport(true),
-		decoding: make(chan struct{}, maxDecoding),
-	}
+// Home is what the operator chose: the server of metrics that name none, which
+// may be where other metrics may not reach, such as beside the controller, and
+// who signs for AWS.
+type Home struct {
+	// Address of the server; may be empty.
+	Address string
+	// Client reaches it.
+	Client *egress.Client
+	// AWS has the credentials for Amazon Managed Service for Prometheus.
+	AWS *aws.Credentials
 }
 
-// Measure runs the query and judges its value.
+// New makes a provider. client reaches the servers that metrics name.
+func New(client *egress.Client, home Home) *Provider {
+	return &Provider{client: client, home: home}
+}
+
+// Measure runs the query.
 func (p *Provider) Measure(ctx context.Context, q analysis.Query) analysis.Reply {
 	metric := q.Metric.Provider.Prometheus
 	if metric == nil {
@@ -60,7 +63,7 @@ func (p *Provider) Measure(ctx context.Context, q analysis.Query) analysis.Reply
 	if err != nil {
 		reply = analysis.Failure(err)
 	}
-	reply.MetricMetadata = map[string]string{ResolvedQuery: metric.Query}
+	reply.MetricMetadata = p.described(metric)
 	return reply
 }
 
@@ -69,14 +72,12 @@ func (p *Provider) measure(ctx context.Context, metric *v1alpha1.PrometheusMetri
 	if err != nil {
 		return analysis.Reply{}, err
 	}
-	turn := &turn{places: p.decoding}
-	defer turn.leave()
-	client, err := p.client(metric, turn)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client, err := p.api(ctx, metric)
 	if err != nil {
 		return analysis.Reply{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	answer, warnings, err := ask(ctx, client, metric, q.Now)
 	if err != nil {
 		return analysis.Reply{}, explain(err)
@@ -85,10 +86,7 @@ func (p *Provider) measure(ctx context.Context, metric *v1alpha1.PrometheusMetri
 	if err != nil {
 		return analysis.Reply{}, err
 	}
-	outcome := expr.Evaluate(expr.Conditions{Success: q.Metric.SuccessCondition, Failure: q.Metric.FailureCondition}, value, q.Now)
-	return analysis.Reply{
-		Phase: outcome.Phase, Message: outcome.Message, Value: text, Metadata: warned(warnings),
-	}, nil
+	return analysis.Reply{Result: value, Value: text, Metadata: warned(warnings)}, nil
 }
 
 func timeoutOf(metric *v1alpha1.PrometheusMetric) (time.Duration, error) {
@@ -104,56 +102,35 @@ func timeoutOf(metric *v1alpha1.PrometheusMetric) (time.Duration, error) {
 	}
 }
 
-// client makes the client of one query; the connections under it are shared.
-func (p *Provider) client(metric *v1alpha1.PrometheusMetric, turn *turn) (promv1.API, error) {
-	address, err := p.addressOf(metric)
+// api makes the client of one query; the connections under it are shared.
+func (p *Provider) api(ctx context.Context, metric *v1alpha1.PrometheusMetric) (promv1.API, error) {
+	client, address := p.server(metric)
+	if address == "" {
+		return nil, errors.New("no prometheus address: set address in the metric, " +
+			"or ARGO_ROLLOUTS_PROMETHEUS_ADDRESS for the controller")
+	}
+	if err := egress.CheckURL(address); err != nil {
+		return nil, fmt.Errorf("prometheus: %w", err)
+	}
+	signer, err := p.signer(ctx, metric, address)
 	if err != nil {
 		return nil, err
 	}
-	if err := served(metric.Authentication); err != nil {
-		return nil, err
-	}
-	transport := p.strict
-	if metric.Insecure {
-		transport = p.trusting
-	}
-	client, err := api.NewClient(api.Config{Address: address, Client: &http.Client{
-		Transport:     exchange{next: transport, headers: metric.Headers, basic: metric.Authentication.BasicAuth, turn: turn},
-		CheckRedirect: sameHost,
-	}})
+	made, err := api.NewClient(api.Config{
+		Address: address, Client: client.HTTP(egress.Options{Insecure: metric.Insecure, Signer: signer}),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("making the client of prometheus: %w", err)
 	}
-	return promv1.NewAPI(client), nil
+	return promv1.NewAPI(made), nil
 }
 
-func (p *Provider) addressOf(metric *v1alpha1.PrometheusMetric) (string, error) {
-	address := metric.Address
-	if address == "" {
-		address = p.address
+// server is the one that a metric names, or else that of the operator.
+func (p *Provider) server(metric *v1alpha1.PrometheusMetric) (*egress.Client, string) {
+	if metric.Address == "" {
+		return p.home.Client, p.home.Address
 	}
-	if address == "" {
-		return "", errors.New("no prometheus address: set address in the metric, " +
-			"or ARGO_ROLLOUTS_PROMETHEUS_ADDRESS for the controller")
-	}
-	// The error of the parser repeats the address, which may hold a password.
-	parsed, err := url.Parse(address)
-	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
-		return "", errors.New("the prometheus address is not a URL such as http://prometheus:9090")
-	}
-	return address, nil
-}
-
-// served reports ways to authenticate that this version does not know.
-// Asking without them would only fail later, with a message that says less.
-func served(auth v1alpha1.Authentication) error {
-	switch {
-	case auth.OAuth2.TokenURL != "" || auth.OAuth2.ClientID != "" || auth.OAuth2.ClientSecret != "":
-		return errors.New("authentication.oauth2 is not served for prometheus by this version of Headway; use headers or basicAuth")
-	case auth.Sigv4 != (v1alpha1.Sigv4Config{}):
-		return errors.New("authentication.sigv4 is not served for prometheus by this version of Headway; use a signing proxy")
-	}
-	return nil
+	return p.client, metric.Address
 }
 
 func ask(ctx context.Context, client promv1.API, metric *v1alpha1.PrometheusMetric, now time.Time) (model.Value, promv1.Warnings, error) {
@@ -167,6 +144,16 @@ func ask(ctx context.Context, client promv1.API, metric *v1alpha1.PrometheusMetr
 	}
 	answer, warnings, _, err := client.QueryRange(ctx, metric.Query, span)
 	return answer, warnings, err //nolint:wrapcheck // explain does.
+}
+
+// explain makes a sentence of an error. What is said of a reply that cannot be
+// read repeats pieces of it, and it may come from anywhere.
+func explain(err error) error {
+	var said *promv1.Error
+	if errors.As(err, &said) && said.Type == promv1.ErrBadResponse && !strings.HasPrefix(said.Msg, "unexpected value type") {
+		return errors.New("querying prometheus: the reply is not one of Prometheus; the address may lead to something else")
+	}
+	return egress.Explain("prometheus", err)
 }
 
 // spanOf reads the range of a query. Its ends are expressions over now().
@@ -187,24 +174,6 @@ func spanOf(args *v1alpha1.PrometheusRangeQueryArgs, now time.Time) (promv1.Rang
 		return promv1.Range{}, errors.New("rangeQuery: the step must be above 0 and the end after the start")
 	}
 	return promv1.Range{Start: start, End: end, Step: step}, nil
-}
-
-// explain makes a short sentence of an error; what a server says is cut.
-func explain(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("prometheus did not answer in time")
-	}
-	// The error of the client starts with a URL, which may have been chosen by
-	// the server, by a redirect.
-	var request *url.Error
-	if errors.As(err, &request) {
-		err = request.Err
-	}
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	if len(text) > maxMessage {
-		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
-	}
-	return fmt.Errorf("querying prometheus: %s", text)
 }
 
 // warned keeps warnings in the form of the served API.

@@ -31,7 +31,7 @@ func queryTo(address string, edits ...func(*v1alpha1.Metric)) analysis.Query {
 }
 
 func TestConformance(t *testing.T) {
-	providertest.Run(t, New(""), func(address string) analysis.Query { return queryTo(address) })
+	providertest.Run(t, New(providertest.Client(), Home{}), func(address string) analysis.Query { return queryTo(address) })
 }
 
 func answer(kind, result string) string {
@@ -74,12 +74,12 @@ func TestMeasure(t *testing.T) {
 		{"a histogram is an error", answer("vector", `[{"metric":{},"histogram":[1,{"count":"1","sum":"1","buckets":[]}]}]`), success("true"), v1alpha1.AnalysisPhaseError, "", "histograms"},
 		{"an error of the server is told", `{"status":"error","errorType":"bad_data","error":"parse error: unexpected end"}`, success("true"), v1alpha1.AnalysisPhaseError, "", "bad_data: parse error"},
 	}
-	provider := New("")
+	provider := New(providertest.Client(), Home{})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, c.answer) }))
 			defer server.Close()
-			got := provider.Measure(t.Context(), queryTo(server.URL, c.edit))
+			got := judged(provider, t, queryTo(server.URL, c.edit))
 			if got.Phase != c.phase || got.Value != c.value || !strings.Contains(got.Message, c.message) || (c.message == "") != (got.Message == "") {
 				t.Errorf("got %+v", got)
 			}
@@ -88,6 +88,12 @@ func TestMeasure(t *testing.T) {
 			}
 		})
 	}
+}
+
+// judged measures, and judges the value as the controller does.
+func judged(p *Provider, t *testing.T, q analysis.Query) analysis.Reply {
+	t.Helper()
+	return analysis.Decide(&q.Metric, p.Measure(t.Context(), q), nil, noon)
 }
 
 // manySamples has more samples than are accepted, within the bytes that are.
@@ -105,14 +111,14 @@ func TestWhatIsSent(t *testing.T) {
 		fmt.Fprint(w, `{"status":"success","warnings":["a \"b\"","c"],"data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1"]]}]}}`)
 	}))
 	defer server.Close()
-	got := New(server.URL+"/base/").Measure(t.Context(), queryTo("", func(m *v1alpha1.Metric) {
+	got := New(providertest.Client(), Home{Address: server.URL + "/base/", Client: providertest.Client()}).Measure(t.Context(), queryTo("", func(m *v1alpha1.Metric) {
 		p := m.Provider.Prometheus
 		p.Headers = []v1alpha1.WebMetricHeader{{Key: "X-Scope-OrgID", Value: "tenant"}}
 		p.Authentication.BasicAuth = v1alpha1.BasicAuthConfig{Username: "me", Password: "pass"}
 		p.RangeQuery = &v1alpha1.PrometheusRangeQueryArgs{Start: `now() - duration("1h")`, End: "now()", Step: "1m"}
 	}))
 	want := analysis.Reply{
-		Phase: v1alpha1.AnalysisPhaseSuccessful, Value: "[1]",
+		Result: []float64{1}, Value: "[1]",
 		Metadata:       map[string]string{Warnings: `"a \"b\"", "c"`},
 		MetricMetadata: map[string]string{ResolvedQuery: "up"},
 	}
@@ -137,9 +143,9 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	provider := New(server.URL)
+	provider := New(providertest.Client(), Home{Address: server.URL, Client: providertest.Client()})
 	for range 10 {
-		if got := provider.Measure(t.Context(), queryTo("")); got.Phase != v1alpha1.AnalysisPhaseSuccessful {
+		if got := judged(provider, t, queryTo("")); got.Phase != v1alpha1.AnalysisPhaseSuccessful {
 			t.Fatalf("got %+v", got)
 		}
 	}
@@ -151,11 +157,11 @@ func TestConnectionsAreKept(t *testing.T) {
 func TestInsecure(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, vectorOf("1")) }))
 	defer server.Close()
-	provider := New(server.URL)
+	provider := New(providertest.Client(), Home{Address: server.URL, Client: providertest.Client()})
 	if got := provider.Measure(t.Context(), queryTo("")); got.Phase != v1alpha1.AnalysisPhaseError {
 		t.Errorf("an unknown certificate is trusted: %+v", got)
 	}
-	got := provider.Measure(t.Context(), queryTo("", func(m *v1alpha1.Metric) { m.Provider.Prometheus.Insecure = true }))
+	got := judged(provider, t, queryTo("", func(m *v1alpha1.Metric) { m.Provider.Prometheus.Insecure = true }))
 	if got.Phase != v1alpha1.AnalysisPhaseSuccessful {
 		t.Errorf("got %+v", got)
 	}
@@ -169,11 +175,10 @@ func TestBadConfiguration(t *testing.T) {
 		want string
 	}{
 		{"no address", func(p *v1alpha1.PrometheusMetric) { p.Address = "" }, "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"},
-		{"an address that is no URL", func(p *v1alpha1.PrometheusMetric) { p.Address = "prometheus:9090" }, "is not a URL"},
-		{"an address of a file", func(p *v1alpha1.PrometheusMetric) { p.Address = "file:///etc/passwd" }, "is not a URL"},
+		{"an address that is no URL", func(p *v1alpha1.PrometheusMetric) { p.Address = "prometheus:9090" }, "the address is not a URL"},
+		{"an address of a file", func(p *v1alpha1.PrometheusMetric) { p.Address = "file:///etc/passwd" }, "the address is not a URL"},
 		{"a negative timeout", func(p *v1alpha1.PrometheusMetric) { p.Timeout = &negative }, "timeout should not be negative"},
-		{"oauth2", func(p *v1alpha1.PrometheusMetric) { p.Authentication.OAuth2.TokenURL = "http://t" }, "oauth2 is not served"},
-		{"sigv4", func(p *v1alpha1.PrometheusMetric) { p.Authentication.Sigv4.Region = "eu" }, "sigv4 is not served"},
+		{"half of oauth2", func(p *v1alpha1.PrometheusMetric) { p.Authentication.OAuth2.TokenURL = "http://t" }, "authentication.oauth2 is not complete"},
 		{"a start that is no time", func(p *v1alpha1.PrometheusMetric) {
 			p.RangeQuery = &v1alpha1.PrometheusRangeQueryArgs{Start: "1", End: "now()", Step: "1m"}
 		}, "rangeQuery.start"},
@@ -186,7 +191,7 @@ func TestBadConfiguration(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got := New("").Measure(t.Context(), queryTo("http://127.0.0.1:1", func(m *v1alpha1.Metric) { c.edit(m.Provider.Prometheus) }))
+			got := New(providertest.Client(), Home{}).Measure(t.Context(), queryTo("http://127.0.0.1:1", func(m *v1alpha1.Metric) { c.edit(m.Provider.Prometheus) }))
 			if got.Phase != v1alpha1.AnalysisPhaseError || !strings.Contains(got.Message, c.want) {
 				t.Errorf("got %+v, want %q", got, c.want)
 			}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/egress"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -66,6 +67,16 @@ func Hostile() map[string]http.HandlerFunc {
 		"a header without an end":  func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Long", strings.Repeat("x", 1<<20)) },
 		"a connection that breaks": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	}
+}
+
+// Client reaches the test servers of this machine, and nothing else that is
+// refused by default.
+func Client() *egress.Client {
+	policy, err := egress.ParsePolicy([]string{"allow:loopback"})
+	if err != nil {
+		panic(err) // the rule is written above
+	}
+	return egress.New(policy)
 }
 
 // Run checks a provider against every hostile server, a slow one, and one that

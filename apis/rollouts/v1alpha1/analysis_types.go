@@ -124,8 +124,47 @@ type Metric struct {
 	// ConsecutiveSuccessLimit is the number of successes in a row after which the metric passes; default 0, which is off.
 	// +optional
 	ConsecutiveSuccessLimit *intstr.IntOrString `json:"consecutiveSuccessLimit,omitempty"`
+	// NoData is what a measurement without data means: no value, an empty list,
+	// NaN, infinity, or fewer samples than minSamples. With it the conditions see
+	// only data. Default: the conditions decide where they provide for it, and the
+	// measurement is Inconclusive where they would be content without.
+	// This field is an addition of Headway.
+	// +optional
+	// +kubebuilder:validation:Enum=fail;inconclusive;ignore;pass
+	NoData NoDataPolicy `json:"noData,omitempty"`
+	// MinSamples is how much a value must rest on; what rests on less is no data.
+	// Default: any value will do. This field is an addition of Headway.
+	// +optional
+	MinSamples *MinSamples `json:"minSamples,omitempty"`
 	// Provider is where the value comes from. Exactly one of its fields is set.
 	Provider MetricProvider `json:"provider"`
+}
+
+// NoDataPolicy is what a measurement without data means.
+type NoDataPolicy string
+
+// The policies for measurements without data.
+const (
+	// NoDataFail makes the measurement Failed.
+	NoDataFail NoDataPolicy = "fail"
+	// NoDataInconclusive makes the measurement Inconclusive.
+	NoDataInconclusive NoDataPolicy = "inconclusive"
+	// NoDataIgnore takes no account of the measurement: it counts towards no
+	// limit and not towards count.
+	NoDataIgnore NoDataPolicy = "ignore"
+	// NoDataPass makes the measurement Successful.
+	NoDataPass NoDataPolicy = "pass"
+)
+
+// MinSamples is how much a value must rest on.
+type MinSamples struct {
+	// Least is the smallest number of samples that is data, for example 100 requests.
+	Least intstr.IntOrString `json:"least"`
+	// Query counts the samples, in the language and at the address of the
+	// metric's provider, for example sum(increase(http_requests_total[2m])).
+	// Several values are added up. Default: the values of the result are counted.
+	// +optional
+	Query string `json:"query,omitempty"`
 }
 
 // DryRun marks metrics that never decide the run.

@@ -44,6 +44,8 @@ func ValidateMetric(metric *Metric, path *field.Path) field.ErrorList {
 	errs = append(errs, validateDuration(metric.InitialDelay, path.Child("initialDelay"))...)
 	errs = append(errs, validateExpression(metric.SuccessCondition, path.Child("successCondition"))...)
 	errs = append(errs, validateExpression(metric.FailureCondition, path.Child("failureCondition"))...)
+	errs = append(errs, validateNoData(metric.NoData, path.Child("noData"))...)
+	errs = append(errs, validateMinSamples(metric, path.Child("minSamples"))...)
 	return append(errs, validateProvider(&metric.Provider, path.Child("provider"))...)
 }
 
@@ -129,6 +131,49 @@ func validateExpression(text string, path *field.Path) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.TooLong(path, "", MaxExpressionBytes)}
+}
+
+func validateNoData(policy NoDataPolicy, path *field.Path) field.ErrorList {
+	switch policy {
+	case "", NoDataFail, NoDataInconclusive, NoDataIgnore, NoDataPass:
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(path, policy, []NoDataPolicy{NoDataFail, NoDataInconclusive, NoDataIgnore, NoDataPass})}
+}
+
+// validateMinSamples refuses what could never be counted: it would be no data
+// for ever.
+func validateMinSamples(metric *Metric, path *field.Path) field.ErrorList {
+	if metric.MinSamples == nil {
+		return nil
+	}
+	_, errs := readLimit(&metric.MinSamples.Least, path.Child("least"), 1)
+	switch provider := &metric.Provider; {
+	case len(provider.Kinds()) != 1: // that is wrong enough
+	case provider.judges():
+		errs = append(errs, field.Forbidden(path,
+			"a job, a kayenta or a plugin judges by itself and gives no value that has samples; take minSamples out"))
+	case metric.MinSamples.Query != "" && !provider.AsksQuery():
+		errs = append(errs, field.Forbidden(path.Child("query"),
+			"this provider asks no query of one text; leave it out to count the values of the result, or use one of "+
+				"prometheus, datadog with query, newRelic, wavefront, graphite, influxdb, skywalking"))
+	}
+	return errs
+}
+
+// judges reports a provider that says itself whether a measurement is good.
+func (p *MetricProvider) judges() bool {
+	return p.Job != nil || p.Kayenta != nil || len(p.Plugin) > 0
+}
+
+// AsksQuery reports a provider whose question is one text, so that another text
+// can be asked in the same way.
+func (p *MetricProvider) AsksQuery() bool {
+	if p.Datadog != nil {
+		return p.Datadog.Query != ""
+	}
+	return p.Prometheus != nil || p.NewRelic != nil || p.Wavefront != nil ||
+		p.Graphite != nil || p.Influxdb != nil || p.SkyWalking != nil
 }
 
 func validateProvider(provider *MetricProvider, path *field.Path) field.ErrorList {

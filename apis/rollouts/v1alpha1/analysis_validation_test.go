@@ -2,6 +2,8 @@ package v1alpha1
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -58,6 +60,115 @@ func TestValidateMetrics(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestValidateNoData(t *testing.T) {
+	const invalid = `m.noData: Unsupported value: %q: supported values: "fail", "inconclusive", "ignore", "pass"`
+	for policy, want := range map[string]string{
+		"": "", "fail": "", "inconclusive": "", "ignore": "", "pass": "",
+		"Fail": invalid, "failed": invalid, "pass ": invalid, "*****": invalid, "{{args.noData}}": invalid, "default": invalid,
+	} {
+		t.Run("the policy is "+policy, func(t *testing.T) {
+			metric := Metric{Name: "rate", Provider: MetricProvider{Job: &JobMetric{}}, NoData: NoDataPolicy(policy)}
+			if want != "" {
+				want = fmt.Sprintf(want, policy)
+			}
+			if diff := cmp.Diff(want, wrongs(&metric)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// wrongs are the errors of a metric in one text.
+func wrongs(metric *Metric) string {
+	var texts []string
+	for _, err := range ValidateMetric(metric, field.NewPath("m")) {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "\n")
+}
+
+func TestTheLeastNumberOfSamplesIsAWholeNumber(t *testing.T) {
+	const noNumber = `m.minSamples.least: Invalid value: %q: must be a whole number or an argument such as {{args.count}}`
+	const tooSmall = `m.minSamples.least: Invalid value: %q: must be >= 1`
+	cases := []struct {
+		name  string
+		least intstr.IntOrString
+		want  string
+	}{
+		{"one is the smallest", intstr.FromInt32(1), ""},
+		{"so many fit", intstr.FromInt32(math.MaxInt32), ""},
+		{"a number in text is a number", intstr.FromString("100"), ""},
+		{"an argument is read later", intstr.FromString("{{args.least}}"), ""},
+		{"none would be no minimum", intstr.FromInt32(0), tooSmall},
+		{"none in text is none", intstr.FromString("0"), tooSmall},
+		{"fewer than none is less", intstr.FromInt32(-5), tooSmall},
+		{"no number at all", intstr.FromString(""), noNumber},
+		{"a fraction is not whole", intstr.FromString("1.5"), noNumber},
+		{"a word is no number", intstr.FromString("many"), noNumber},
+		{"a number with a unit is none", intstr.FromString("1k"), noNumber},
+		{"a power is not written out", intstr.FromString("1e3"), noNumber},
+		{"a number beyond 32 bits is not counted to", intstr.FromString("2147483648"), noNumber},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			metric := Metric{Name: "rate", Provider: MetricProvider{Web: &WebMetric{}}, MinSamples: &MinSamples{Least: c.least}}
+			if c.want != "" {
+				c.want = fmt.Sprintf(c.want, c.least.String())
+			}
+			if diff := cmp.Diff(c.want, wrongs(&metric)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWhoseSamplesCanBeCounted(t *testing.T) {
+	const (
+		judges  = "m.minSamples: Forbidden: a job, a kayenta or a plugin judges by itself and gives no value that has samples; take minSamples out"
+		noQuery = "m.minSamples.query: Forbidden: this provider asks no query of one text; leave it out to count the values of the result, or use one of " +
+			"prometheus, datadog with query, newRelic, wavefront, graphite, influxdb, skywalking"
+		none = "m.provider: Required value: no provider specified"
+		two  = `m.provider: Invalid value: "web, job": multiple providers specified; set exactly one`
+	)
+	cases := []struct {
+		name            string
+		provider        MetricProvider
+		counted, values string // what is wrong with a query that counts, and with counting the values
+	}{
+		{"prometheus asks a query", MetricProvider{Prometheus: &PrometheusMetric{Query: "x"}}, "", ""},
+		{"datadog asks a query", MetricProvider{Datadog: &DatadogMetric{Query: "x"}}, "", ""},
+		{"datadog may ask several", MetricProvider{Datadog: &DatadogMetric{Queries: map[string]string{"a": "x"}, Formula: "a"}}, noQuery, ""},
+		{"newRelic asks a query", MetricProvider{NewRelic: &NewRelicMetric{Query: "x"}}, "", ""},
+		{"wavefront asks a query", MetricProvider{Wavefront: &WavefrontMetric{Query: "x"}}, "", ""},
+		{"graphite asks a query", MetricProvider{Graphite: &GraphiteMetric{Query: "x"}}, "", ""},
+		{"influxdb asks a query", MetricProvider{Influxdb: &InfluxdbMetric{Query: "x"}}, "", ""},
+		{"skywalking asks a query", MetricProvider{SkyWalking: &SkyWalkingMetric{Query: "x"}}, "", ""},
+		{"web asks an address", MetricProvider{Web: &WebMetric{}}, noQuery, ""},
+		{"cloudWatch asks a list", MetricProvider{CloudWatch: &CloudWatchMetric{}}, noQuery, ""},
+		{"a job judges", MetricProvider{Job: &JobMetric{}}, judges, judges},
+		{"kayenta judges", MetricProvider{Kayenta: &KayentaMetric{}}, judges, judges},
+		{"two providers are wrong enough", MetricProvider{Job: &JobMetric{}, Web: &WebMetric{}}, two, two},
+		{"no provider is wrong enough", MetricProvider{}, none, none},
+		{"a plugin judges", MetricProvider{Plugin: map[string]json.RawMessage{"x/y": nil}}, judges, judges},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			metric := Metric{Name: "rate", Provider: c.provider, MinSamples: &MinSamples{Least: intstr.FromInt32(1), Query: "count(x)"}}
+			if diff := cmp.Diff(c.counted, wrongs(&metric)); diff != "" {
+				t.Errorf("with a query: %s", diff)
+			}
+			metric.MinSamples.Query = ""
+			if diff := cmp.Diff(c.values, wrongs(&metric)); diff != "" {
+				t.Errorf("without: %s", diff)
+			}
+			metric.MinSamples = nil
+			if got := wrongs(&metric); strings.Contains(got, "minSamples") {
+				t.Errorf("without minSamples: %s", got)
 			}
 		})
 	}

@@ -114,6 +114,9 @@ type AnalysisRunStatus struct {
 	// DryRunSummary counts the metrics in dry run, by phase. It is absent when there are none.
 	// +optional
 	DryRunSummary *RunSummary `json:"dryRunSummary,omitempty"`
+	// Why is the one reason the run is where it is. This field is an addition of Headway.
+	// +optional
+	Why *Why `json:"why,omitempty"`
 }
 
 // RunSummary counts metrics, not measurements.
@@ -169,6 +172,10 @@ type MetricResult struct {
 	// ConsecutiveSuccess is the number of good measurements in a row.
 	// +optional
 	ConsecutiveSuccess int32 `json:"consecutiveSuccess,omitempty"`
+	// Ignored is the number of measurements without data that noData ignores. They are in no other counter.
+	// This field is an addition of Headway.
+	// +optional
+	Ignored int32 `json:"ignored,omitempty"`
 	// DryRun is true when the metric never decides the run.
 	// +optional
 	DryRun bool `json:"dryRun,omitempty"`

@@ -149,6 +149,9 @@ type ExperimentStatus struct {
 	// State of each analysis.
 	// +optional
 	AnalysisRuns []ExperimentAnalysisRunStatus `json:"analysisRuns,omitempty"`
+	// The one reason the Experiment is where it is. This field is an addition of Headway.
+	// +optional
+	Why *Why `json:"why,omitempty"`
 }
 
 // TemplateStatus is the state of one set of pods.

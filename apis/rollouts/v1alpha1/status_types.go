@@ -109,7 +109,8 @@ type RolloutStatus struct {
 	Why *Why `json:"why,omitempty"`
 }
 
-// Why is the blocking reason of a Rollout. It holds nothing that ticks: times are absolute.
+// Why is the blocking reason of a Rollout, an AnalysisRun or an Experiment. It
+// holds nothing that ticks: times are absolute.
 type Why struct {
 	// Stable code for machines, one word.
 	Code WhyCode `json:"code"`

@@ -46,10 +46,10 @@ func Make(s Snapshot) Plan {
 	w := read(s)
 	switch {
 	case w.ended():
-		st := endedStatus(w)
+		st := explained(w, endedStatus(w))
 		return Plan{Actions: takeDown(w), Status: st, Events: events(w, st), Wake: wake(w, st)}
 	case w.Invalid != nil:
-		st := invalidStatus(w)
+		st := explained(w, invalidStatus(w))
 		return Plan{Status: st, Events: events(w, st)}
 	}
 	if left := leftovers(w); len(left) > 0 {
@@ -67,6 +67,7 @@ func NeedsTemplates(s Snapshot) bool {
 
 // concluded is the plan for a status that was computed.
 func concluded(w world, st v1alpha1.ExperimentStatus) Plan {
+	st = explained(w, st)
 	p := Plan{Status: st, Events: events(w, st), Wake: wake(w, st)}
 	if !st.Phase.Completed() {
 		p.Actions = diff(w)

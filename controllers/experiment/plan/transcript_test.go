@@ -133,10 +133,26 @@ func (s *story) summary() []string {
 	for _, run := range st.AnalysisRuns {
 		out = append(out, strings.TrimRight(fmt.Sprintf("= analysis %s: %s %s %s", run.Name, run.AnalysisRun, run.Phase, run.Message), " "))
 	}
+	out = append(out, whyLine(st.Why))
 	if wake := plan.Make(s.cluster.snapshot()).Wake; wake > 0 {
 		out = append(out, "= again in "+wake.String())
 	}
 	return out
+}
+
+func whyLine(why *v1alpha1.Why) string {
+	text := fmt.Sprintf("= why %s: %s", why.Code, why.Message)
+	if why.Next != nil {
+		text += " Next: " + why.Next.Event
+		if why.Next.At != nil {
+			text += " at " + why.Next.At.UTC().Format(time.RFC3339)
+		}
+		text += "."
+	}
+	if why.Unblock != "" {
+		text += " Unblock: " + why.Unblock + "."
+	}
+	return text
 }
 
 func (s *story) do(command string) {

@@ -38,6 +38,7 @@ func Run(o Options) (*Process, error) {
 	}
 	args := append([]string{
 		"--kubeconfig", o.Kubeconfig, "--leader-elect=false", "--metricsPort", "0", "--healthzPort", "0", "--loglevel", "info",
+		"--metric-address-policy", "allow:loopback", // the metric sources of tests are on this machine
 	}, o.Args...)
 	p := &Process{cmd: exec.Command(path, args...), exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), o.Env...)
