@@ -71,6 +71,22 @@ func hostile() map[string]string {
 		"a huge power":                   "2 ** 100000 > 0 && 1..1000000000 == 1",
 		"a string that opens":            `"` + many("(", 1000),
 		"a comment that opens":           "/*" + many("(", 1000),
+		"600,000 parentheses":            many("(", 600_000),
+		"700,000 exclamation marks":      many("!", 700_000) + "true",
+		"700,000 brackets":               many("[", 700_000),
+		"700,000 minus signs":            many("-", 700_000) + "1",
+		"a million alternatives":         "false" + many("||true", 1_000_000),
+		"10,000 conditionals":            many("true ? 1 : ", 10_000) + "1",
+		"braces":                         many("{a: ", 1000) + "1" + many("}", 1000),
+		"members of members":             "result" + many(".a", 2000) + " > 1",
+		"indexes of indexes":             "result" + many("[0]", 1300) + " > 1",
+		"calls of calls":                 many("string(", 500) + "1" + many(")", 500) + " == ''",
+		"closures in closures":           many("map(1..9, ", 30) + "1" + many(")", 30) + " == []",
+		"pipes":                          "result" + many(" | map(#)", 450) + " == 1",
+		"a choice of nothing":            "result" + many(" ?? nil", 550) + " == 1",
+		"a text of four thousand bytes":  `"` + many("x", 4080) + `" == 1`,
+		"bytes that are no text":         many("\xff", 1000),
+		"NULs":                           many("\x00", 1000) + "true",
 		"brackets hidden behind strings": `"" == "" && ` + many("(", 500) + `"`,
 	}
 }
@@ -96,6 +112,9 @@ func allocated(do func()) uint64 {
 }
 
 func TestHostileExpressionsEndSoonAndStaySmall(t *testing.T) {
+	if n := len(hostile()); n < 60 {
+		t.Fatalf("only %d hostile expressions", n)
+	}
 	result := make([]float64, 10_000)
 	for name, source := range hostile() {
 		t.Run(name, func(t *testing.T) {

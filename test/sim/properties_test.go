@@ -131,6 +131,7 @@ func TestAPlanInHalvesIsThePlan(t *testing.T) {
 				whole, half := h.copied(), h.copied()
 				for _, c := range []*Cluster{whole, half} { // one must not miss its deadline by a moment, and the other not
 					c.Rollout.Spec.ProgressDeadlineSeconds = ptr.To(int32(86400))
+					c.Verify(true) // nor one wait for the data plane, and the other not
 				}
 				for _, a := range p.Actions[:len(p.Actions)/2] {
 					half.Act(a)
