@@ -187,7 +187,7 @@ func TestTwentyKillsDuringARunLoseNoMeasurementAndDoubleNone(t *testing.T) {
 	open := func(instance string) (*scene, *prometheus) {
 		meter, c := newPrometheus(t, "0.99"), canary(instance)
 		c.Steps = counted
-		c.Strategy = append(c.Strategy, "analysis: {templates: [{templateName: counted}], measurementRetention: [{metricName: counted, limit: 100}]}")
+		c.Strategy = append(c.Strategy, "analysis: {templates: [{templateName: counted}], measurementRetention: [{metricName: \"*\", limit: 100}]}")
 		return a.open(t, measures("counted", instance, meter.URL, fmt.Sprintf("interval: 1s, count: %d", often))+c.All()), meter
 	}
 	newVictim(t, a.under("twenty-calm"))
