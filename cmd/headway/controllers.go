@@ -53,8 +53,8 @@ func addAnalysisRuns(mgr manager.Manager, o *options, recorder record.EventRecor
 		Datadog: datadog.Environment{
 			APIKey: os.Getenv("DD_API_KEY"), AppKey: os.Getenv("DD_APP_KEY"), Address: os.Getenv("DD_ADDRESS"),
 		},
-		Addresses:         o.addresses.WithKubernetes(os.Getenv(kubernetesHost)),
-		Namespace:         leaseNamespace(os.Getenv, serviceAccountNamespace),
+		Addresses: o.addresses.WithKubernetes(os.Getenv(kubernetesHost)),
+		Namespace: leaseNamespace(os.Getenv, serviceAccountNamespace),
 	})
 	if err := r.SetupWithManager(mgr); err != nil {
 		return fmt.Errorf("adding the controller of AnalysisRuns: %w", err)

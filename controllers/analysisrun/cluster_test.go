@@ -11,12 +11,16 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/headway-rollouts/headway/analysis/provider/job"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/analysisrun"
 	"github.com/headway-rollouts/headway/test/kube"
@@ -52,8 +56,10 @@ func TestRunsOnARealAPIServer(t *testing.T) {
 		fmt.Fprintf(w, `{"status":"success","warnings":[%q],"data":{"resultType":"vector","result":[%s]}}`, warnings, result)
 	}))
 	t.Cleanup(source.Close)
+	elsewhere := cluster.Namespace(t) // beside their runs they are those of the examples
 	r := analysisrun.New(analysisrun.Options{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(), PrometheusAddress: source.URL,
+		Jobs:     job.Place{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Namespace: elsewhere},
 		Recorder: mgr.GetEventRecorderFor("rollouts-controller"), //nolint:staticcheck // Users read core/v1 Events.
 	})
 	if err := r.SetupWithManager(mgr); err != nil {
@@ -61,15 +67,15 @@ func TestRunsOnARealAPIServer(t *testing.T) {
 	}
 	go func() { _ = mgr.Start(t.Context()) }()
 
-	const job = `job: {spec: {backoffLimit: 0, template: {metadata: {annotations: {sim/job: %s}}, spec: {restartPolicy: Never, containers: [{name: c, image: "job:1"}]}}}}`
+	const jobMetric = `job: {spec: {backoffLimit: 0, template: {metadata: {annotations: {sim/job: %s}}, spec: {restartPolicy: Never, containers: [{name: c, image: "job:1"}]}}}}`
 	cases := []struct {
 		name, metric string
 		want         v1alpha1.AnalysisPhase
 	}{
 		{"good", `{name: rate, interval: 1s, count: 2, successCondition: "result[0] > 0.4", provider: {prometheus: {query: up}}}`, v1alpha1.AnalysisPhaseSuccessful},
 		{"bad", `{name: rate, interval: 1h, successCondition: "result[0] > 0.9", provider: {prometheus: {query: up}}}`, v1alpha1.AnalysisPhaseFailed},
-		{"job-passes", `{name: pass, provider: {` + fmt.Sprintf(job, "succeed") + `}}`, v1alpha1.AnalysisPhaseSuccessful},
-		{"job-fails", `{name: random-fail, provider: {` + fmt.Sprintf(job, "fail") + `}}`, v1alpha1.AnalysisPhaseFailed},
+		{"job-passes", `{name: pass, provider: {` + fmt.Sprintf(jobMetric, "succeed") + `}}`, v1alpha1.AnalysisPhaseSuccessful},
+		{"job-fails", `{name: random-fail, provider: {` + fmt.Sprintf(jobMetric, "fail") + `}}`, v1alpha1.AnalysisPhaseFailed},
 		// Its spec and what comes of it are more than etcd takes.
 		{"large", largeMetrics(65, 20_000), v1alpha1.AnalysisPhaseSuccessful},
 		{"job-malformed", `{name: x, provider: {job: {spec: {template: 3}}}}`, v1alpha1.AnalysisPhaseError},
@@ -100,6 +106,18 @@ spec: {metrics: [METRIC]}
 			}
 			return nil
 		})
+	}
+	var jobs batchv1.JobList
+	if err := mgr.GetAPIReader().List(t.Context(), &jobs, client.InNamespace(elsewhere)); err != nil {
+		t.Fatal(err)
+	}
+	if len(jobs.Items) != 2 {
+		t.Errorf("%d Jobs are in the namespace for them, want 2", len(jobs.Items))
+	}
+	for i := range jobs.Items {
+		if metav1.GetControllerOf(&jobs.Items[i]) != nil || jobs.Items[i].Spec.TTLSecondsAfterFinished == nil {
+			t.Errorf("Job %s stays for ever", jobs.Items[i].Name)
+		}
 	}
 }
 

@@ -23,8 +23,8 @@ import (
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/analysis/egress"
-	"github.com/headway-rollouts/headway/analysis/provider/job"
 	"github.com/headway-rollouts/headway/analysis/provider/datadog"
+	"github.com/headway-rollouts/headway/analysis/provider/job"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
 )
