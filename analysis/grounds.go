@@ -13,15 +13,17 @@ import (
 const maxGround = 160
 
 // grounds is what a verdict rests on, for a sentence: the value that decided,
-// the condition it was held against, and the query. It is empty where nothing
-// was measured.
+// the condition it was held against, and the query. It is empty for an error,
+// which says itself what went wrong.
 func grounds(f facts, phase v1alpha1.AnalysisPhase) string {
+	if phase == v1alpha1.AnalysisPhaseError {
+		return ""
+	}
 	var parts []string
 	if value := line(deciding(f.result, phase)); value != "" {
 		parts = append(parts, "value "+value)
 	}
 	switch {
-	case phase == v1alpha1.AnalysisPhaseError:
 	case f.success != "" && f.failure != "":
 		parts = append(parts, "successCondition "+line(f.success), "failureCondition "+line(f.failure))
 	case f.success != "":

@@ -99,12 +99,12 @@ func TestWhatEachPhaseTells(t *testing.T) {
 		m.SuccessCondition, m.FailureCondition = "result > 1", "result < 1"
 		m.ConsecutiveErrorLimit = limit(0)
 	}
-	const sentence = `Metric "rate" assessed %s due to %s: "Error Message: m" (value 1; %squery x)`
-	const conditions = "successCondition result > 1; failureCondition result < 1; "
+	const sentence = `Metric "rate" assessed %s due to %s: "Error Message: m"%s`
+	const rests = " (value 1; successCondition result > 1; failureCondition result < 1; query x)"
 	for phase, want := range map[v1alpha1.AnalysisPhase]string{
 		v1alpha1.AnalysisPhaseSuccessful:   "",
-		v1alpha1.AnalysisPhaseFailed:       fmt.Sprintf(sentence, "Failed", "failed (1) > failureLimit (0)", conditions),
-		v1alpha1.AnalysisPhaseInconclusive: fmt.Sprintf(sentence, "Inconclusive", "inconclusive (1) > inconclusiveLimit (0)", conditions),
+		v1alpha1.AnalysisPhaseFailed:       fmt.Sprintf(sentence, "Failed", "failed (1) > failureLimit (0)", rests),
+		v1alpha1.AnalysisPhaseInconclusive: fmt.Sprintf(sentence, "Inconclusive", "inconclusive (1) > inconclusiveLimit (0)", rests),
 		v1alpha1.AnalysisPhaseError:        fmt.Sprintf(sentence, "Error", "consecutiveErrors (1) > consecutiveErrorLimit (0)", ""),
 	} {
 		if diff := cmp.Diff(want, say(secretly(both), Reply{Phase: phase, Value: "1", Message: "m"})); diff != "" {

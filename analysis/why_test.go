@@ -42,7 +42,7 @@ func TestWhy(t *testing.T) {
 		{"two are measured, the next of them is told", runOf(metric("rate", every("2m")), metric("p99", long)), map[string]string{"rate": "S", "p99": "S"}, "Measuring: Metric p99: 1 measured, 1 good, 0 failed (limit 0). Next: metric p99 is measured after 1m0s"},
 		{"all passed", runOf(metric("rate"), metric("p99")), map[string]string{"rate": "S", "p99": "S"}, "Successful: All metrics passed: 2."},
 		{"it failed", runOf(metric("rate")), map[string]string{"rate": "F"}, `Failed: Metric "rate" assessed Failed due to failed (1) > failureLimit (0) (query x).`},
-		{"it is in error", runOf(metric("rate", errorsMax(0))), map[string]string{"rate": "E"}, `Error: Metric "rate" assessed Error due to consecutiveErrors (1) > consecutiveErrorLimit (0): "Error Message: no route to host" (query x).`},
+		{"it is in error", runOf(metric("rate", errorsMax(0))), map[string]string{"rate": "E"}, `Error: Metric "rate" assessed Error due to consecutiveErrors (1) > consecutiveErrorLimit (0): "Error Message: no route to host".`},
 		{"it has no verdict", runOf(metric("rate")), map[string]string{"rate": "I"}, `Inconclusive: Metric "rate" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0) (query x).`},
 		{"its spec is invalid", runOf(), nil, "InvalidSpec: Analysis spec invalid: metrics: Required value: no metrics specified."},
 	} {

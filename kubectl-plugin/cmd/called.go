@@ -34,8 +34,19 @@ func (a *app) nameExamples(c *cobra.Command) {
 // look is the view of a rollout as it is now.
 func (a *app) look(ro *v1alpha1.Rollout, owned view.Owned) view.RolloutView {
 	v := view.Of(ro, owned, a.clock.Now())
-	if v.Why != nil {
-		v.Why.Unblock = a.named(v.Why.Unblock)
-	}
+	a.nameWhy(v.Why)
 	return v
+}
+
+// lookAtExperiment is the view of an experiment as it is now.
+func (a *app) lookAtExperiment(e *v1alpha1.Experiment, owned view.Owned) view.ExperimentView {
+	v := view.OfExperiment(e, owned, a.clock.Now())
+	a.nameWhy(v.Why)
+	return v
+}
+
+func (a *app) nameWhy(why *view.WhyView) {
+	if why != nil {
+		why.Unblock = a.named(why.Unblock)
+	}
 }

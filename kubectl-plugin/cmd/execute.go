@@ -117,7 +117,10 @@ func (a *app) root() *cobra.Command {
 		a.abortCommand(),
 		a.retryCommand(),
 		a.restartCommand(),
+		a.terminateCommand(),
 		a.setCommand(),
+		a.createCommand(),
+		a.lintCommand(),
 		a.versionCommand(),
 	)
 	root.AddCommand(a.builtinCommands()...)

@@ -77,11 +77,21 @@ func (a *app) report(err error) int {
 
 // attempt is what was being done to which object when the API server answered.
 type attempt struct {
+	// noun is the kind of the object; the zero one is a rollout.
+	noun noun
 	// doing in words, for example promoting rollout 'cart'.
 	doing string
 	// verb and resource in the words of RBAC.
 	verb, resource string
 	namespace      string
+}
+
+// of is the kind of the object.
+func (t attempt) of() noun {
+	if t.noun.kind == "" {
+		return rolloutNoun
+	}
+	return t.noun
 }
 
 // failed turns an error of the API server into one that says what to do.
@@ -94,18 +104,24 @@ func (t attempt) failed(err error) error {
 		return f
 	}
 	f = &failure{code: ExitError, what: t.doing + " failed", why: reason(err)}
+	n := t.of()
+	in, flag := " in namespace "+t.namespace, " -n "+t.namespace
+	if n.wide {
+		in, flag = "", ""
+	}
 	switch {
 	case apierrors.IsForbidden(err):
 		f.code = ExitForbidden
-		f.next = fmt.Sprintf("ask an administrator for %q on %q in namespace %s; check with: kubectl auth can-i %s %s -n %s",
-			t.verb, t.resource, t.namespace, t.verb, t.resource, t.namespace)
+		f.next = fmt.Sprintf("ask an administrator for %q on %q%s; check with: kubectl auth can-i %s %s%s", t.verb, t.resource, in, t.verb, t.resource, flag)
 	case apierrors.IsUnauthorized(err):
 		f.next = "log in again; check with: kubectl auth whoami"
 	case meta.IsNoMatchError(err), apierrors.IsNotFound(err) && !namesObject(err):
-		f.why = "the cluster does not serve rollouts.argoproj.io"
-		f.next = "install the custom resource definitions; check with: kubectl get crd rollouts.argoproj.io"
+		f.why = "the cluster does not serve " + n.resource
+		f.next = "install the custom resource definitions; check with: kubectl get crd " + n.resource
+	case apierrors.IsNotFound(err) && n.wide:
+		f.next = n.list
 	case apierrors.IsNotFound(err):
-		f.next = fmt.Sprintf("kubectl rollouts list rollouts -n %s, or name another namespace with -n", t.namespace)
+		f.next = fmt.Sprintf("%s -n %s, or name another namespace with -n", n.list, t.namespace)
 	case apierrors.IsConflict(err):
 		f.next = "run the command again"
 	case unreachable(err):

@@ -2,11 +2,11 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
-	"time"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/kubectl-plugin/view"
@@ -20,12 +20,17 @@ type getOptions struct {
 
 func (a *app) getCommand() *cobra.Command {
 	o := &getOptions{format: newFormat(formatTree, formatWide, formatJSON, formatYAML, formatName)}
-	run := action(func(ctx context.Context, args []string) error { return a.get(ctx, o, args) })
+	ofRollouts, ofExperiments := action(getter(a, o, rolloutDisplay)), action(getter(a, o, experimentDisplay))
 	get := &cobra.Command{
 		Use:   "get",
-		Short: "Show one rollout, its revisions, pods and analyses",
+		Short: "Show one rollout or experiment and what belongs to it",
 		Args:  atLeast(1, "rollout cart"),
-		RunE:  run,
+		RunE: func(c *cobra.Command, args []string) error {
+			if nounOf(args, []noun{experimentNoun}, rolloutNoun).kind == experimentNoun.kind {
+				return ofExperiments(c, args)
+			}
+			return ofRollouts(c, args)
+		},
 	}
 	o.add(get.Flags())
 	rollout := &cobra.Command{
@@ -34,12 +39,50 @@ func (a *app) getCommand() *cobra.Command {
 		Short:   "Show one rollout, its revisions, pods and analyses",
 		Example: "  kubectl rollouts get rollout cart\n  kubectl rollouts get rollout cart -w\n  kubectl rollouts get rollout cart -o json",
 		Args:    atLeast(1, "cart"),
-		RunE:    run,
+		RunE:    ofRollouts,
 	}
 	o.add(rollout.Flags())
-	get.AddCommand(rollout)
+	experiment := &cobra.Command{
+		Use:     "experiment NAME...",
+		Aliases: []string{"exp", "experiments"},
+		Short:   "Show one experiment, its templates, pods and analyses",
+		Example: "  kubectl rollouts get experiment cart-ab\n  kubectl rollouts get experiment cart-ab -w",
+		Args:    experimentNoun.atLeast(1, "cart-ab"),
+		RunE:    ofExperiments,
+	}
+	o.add(experiment.Flags())
+	get.AddCommand(rollout, experiment)
 	return get
 }
+
+// display is how a kind of object is shown.
+type display[T client.Object] struct {
+	family family[T]
+	// owned reads what belongs to an object.
+	owned func(context.Context, session, T) view.Owned
+	look  func(*app, T, view.Owned) portrait
+}
+
+var (
+	rolloutDisplay = display[*v1alpha1.Rollout]{
+		family: rollouts,
+		owned: func(ctx context.Context, s session, ro *v1alpha1.Rollout) view.Owned {
+			return s.owned(ctx, ro)
+		},
+		look: func(a *app, ro *v1alpha1.Rollout, owned view.Owned) portrait {
+			return rolloutPortrait(a.look(ro, owned))
+		},
+	}
+	experimentDisplay = display[*v1alpha1.Experiment]{
+		family: experiments,
+		owned: func(ctx context.Context, s session, e *v1alpha1.Experiment) view.Owned {
+			return s.ownedByExperiment(ctx, e)
+		},
+		look: func(a *app, e *v1alpha1.Experiment, owned view.Owned) portrait {
+			return experimentPortrait(a.lookAtExperiment(e, owned))
+		},
+	}
+)
 
 func (o *getOptions) add(flags *pflag.FlagSet) {
 	o.format.add(flags)
@@ -49,191 +92,68 @@ func (o *getOptions) add(flags *pflag.FlagSet) {
 	_ = flags.MarkHidden("timeout-seconds")
 }
 
-func (a *app) get(ctx context.Context, o *getOptions, args []string) error {
-	if err := o.format.check(); err != nil {
-		return err
+// getter is the get command of one kind.
+func getter[T client.Object](a *app, o *getOptions, d display[T]) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := o.format.check(); err != nil {
+			return err
+		}
+		names, err := d.family.noun.names("get", args)
+		if err != nil {
+			return err
+		}
+		if o.watch && len(names) > 1 {
+			return usage(fmt.Sprintf("-w follows one %s, not several", d.family.noun.word), fmt.Sprintf("kubectl rollouts list %ss -w follows all", d.family.noun.word))
+		}
+		s, err := a.connect(a.flags)
+		if err != nil {
+			return err
+		}
+		if o.watch {
+			w := &watcher[T]{app: a, session: s, display: d, options: o}
+			return w.follow(ctx, names[0])
+		}
+		return shower[T]{app: a, session: s, display: d}.all(ctx, o, names)
 	}
-	names, err := rolloutNames("get", args)
-	if err != nil {
-		return err
-	}
-	if o.watch && len(names) > 1 {
-		return usage("-w follows one rollout, not several", "kubectl rollouts list rollouts -w follows all")
-	}
-	s, err := a.connect(a.flags)
-	if err != nil {
-		return err
-	}
-	if o.watch {
-		return a.watchOne(ctx, s, o, names[0])
-	}
+}
+
+// shower shows objects of one kind.
+type shower[T client.Object] struct {
+	app     *app
+	session session
+	display display[T]
+}
+
+func (w shower[T]) all(ctx context.Context, o *getOptions, names []string) error {
 	for i, name := range names {
-		ro, err := s.rollout(ctx, name)
+		object, err := w.display.family.read(ctx, w.session, name)
 		if err != nil {
 			return err
 		}
 		if i > 0 && o.format.value == formatTree {
-			_ = a.printf("\n")
+			_ = w.app.printf("\n")
 		}
-		if err := a.show(a.look(ro, s.owned(ctx, ro)), o.format.value, len(names) > 1); err != nil {
+		seen := w.display.look(w.app, object, w.display.owned(ctx, w.session, object))
+		if err := w.app.show(seen, o.format.value, len(names) > 1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// show prints one view once.
-func (a *app) show(v view.RolloutView, format string, stream bool) error {
+// show prints one object once.
+func (a *app) show(p portrait, format string, stream bool) error {
 	style, err := a.style()
 	if err != nil {
 		return err
 	}
 	switch format {
 	case formatJSON, formatYAML:
-		return a.document(v, format, stream)
+		return a.document(p.model, format, stream)
 	case formatName:
-		return a.printf("%s\n", resourceName(v))
+		return a.printf("%s\n", p.resource())
 	case formatWide:
 		style.Width = 0
 	}
-	return a.printf("%s", view.Tree(v, style))
-}
-
-const (
-	// leastGap is the shortest time between two drawings, so that a burst of
-	// changes does not flicker.
-	leastGap = 200 * time.Millisecond
-	// redraw is how often ages and countdowns are drawn anew on a terminal.
-	redraw = time.Second
-	// reread is how often pods and analyses are read while the rollout itself does not change.
-	reread = 2 * time.Second
-	// heartbeat is how often a watch without a terminal says that it is alive.
-	heartbeat = time.Minute
-)
-
-// watcher follows one rollout and shows it again and again.
-type watcher struct {
-	app     *app
-	session session
-	show    func(view.RolloutView) error
-	every   time.Duration
-	ro      *v1alpha1.Rollout
-	owned   view.Owned
-	readAt  time.Time
-	dirty   bool
-}
-
-func (a *app) watchOne(ctx context.Context, s session, o *getOptions, name string) error {
-	o.timeout.warn(a)
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	w := &watcher{app: a, session: s, every: reread}
-	size, isTerminal := a.terminal(a.streams.Out)
-	if isTerminal && (o.format.value == formatTree || o.format.value == formatWide) && size.height > 0 {
-		screen := &screen{app: a, wide: o.format.value == formatWide}
-		w.show, w.every = screen.draw, redraw
-		screen.enter()
-		defer screen.leave()
-	} else {
-		lines := &lines{app: a, format: o.format.value, since: a.clock.Now()}
-		w.show = lines.draw
-	}
-	return w.run(ctx, a.follow(ctx, s, scope{name: name, namespace: s.namespace}), o.timeout.expiry(a.clock))
-}
-
-func (w *watcher) run(ctx context.Context, sightings <-chan sighting, expired <-chan time.Time) error {
-	var draw <-chan time.Time
-	for {
-		select {
-		case seen, open := <-sightings:
-			if !open {
-				return interrupted("the watch")
-			}
-			if seen.err != nil {
-				return w.session.reading(w.name()).failed(seen.err)
-			}
-			first := w.ro == nil
-			w.ro = seen.rollout
-			if !w.dirty {
-				draw = w.app.clock.After(leastGap)
-			}
-			w.dirty = true
-			if !first {
-				continue
-			}
-			draw = w.app.clock.After(0)
-		case <-draw:
-			if err := w.draw(ctx); err != nil {
-				return err
-			}
-			draw = w.app.clock.After(w.every)
-		case <-expired:
-			return w.app.timedOut("the watch")
-		case <-ctx.Done():
-			return interrupted("the watch")
-		}
-	}
-}
-
-func (w *watcher) name() string {
-	if w.ro == nil {
-		return ""
-	}
-	return w.ro.Name
-}
-
-func (w *watcher) draw(ctx context.Context) error {
-	now := w.app.clock.Now()
-	if w.dirty || now.Sub(w.readAt) >= reread {
-		w.owned, w.readAt, w.dirty = w.session.owned(ctx, w.ro), now, false
-	}
-	return w.show(w.app.look(w.ro, w.owned))
-}
-
-// timedOut ends a watch; the served plugin's watches end quietly.
-func (a *app) timedOut(what string) error {
-	if a.served {
-		return nil
-	}
-	return &failure{code: ExitTimeout, what: what + " reached its timeout", next: "give more time with --timeout"}
-}
-
-// lines shows a watch where there is no terminal: one line or document for
-// each change, and a sign of life.
-type lines struct {
-	app    *app
-	format string
-	last   string
-	since  time.Time
-}
-
-func (l *lines) draw(v view.RolloutView) error {
-	now := l.app.clock.Now()
-	switch l.format {
-	case formatJSON, formatYAML:
-		bare := v
-		bare.ObservedAt = time.Time{}
-		text, err := json.Marshal(bare)
-		if err != nil || string(text) == l.last {
-			return err //nolint:wrapcheck // A view has no value that does not encode.
-		}
-		l.last = string(text)
-		return l.app.document(v, l.format, true)
-	case formatName:
-		if l.last == "" {
-			l.last = v.Name
-			return l.app.printf("%s\n", resourceName(v))
-		}
-		return nil
-	}
-	line := v.Name + " " + view.Summary(v)
-	if line != l.last {
-		l.last, l.since = line, now
-		return l.app.printf("%s %s\n", now.UTC().Format(time.RFC3339), line)
-	}
-	if now.Sub(l.since) >= heartbeat {
-		l.since = now
-		l.app.say("%s %s    still the same\n", now.UTC().Format(time.RFC3339), line)
-	}
-	return nil
+	return a.printf("%s", p.tree(style))
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -21,56 +22,124 @@ type listOptions struct {
 
 func (a *app) listCommand() *cobra.Command {
 	o := &listOptions{format: newFormat(formatTable, formatWide, formatJSON, formatYAML, formatName)}
-	run := action(func(ctx context.Context, _ []string) error { return a.list(ctx, o) })
-	list := &cobra.Command{Use: "list", Short: "List rollouts", Args: cobra.NoArgs, RunE: run}
-	o.add(list.Flags())
+	ofRollouts, ofExperiments := action(lister(a, o, rolloutRoster)), action(lister(a, o, experimentRoster))
+	list := &cobra.Command{Use: "list", Short: "List rollouts or experiments", Args: cobra.NoArgs, RunE: ofRollouts}
+	o.add(list.Flags(), rolloutNoun)
 	rollouts := &cobra.Command{
 		Use:     "rollouts",
 		Aliases: []string{"ro", "rollout"},
 		Short:   "List rollouts",
 		Example: "  kubectl rollouts list rollouts\n  kubectl rollouts list rollouts -A -o wide\n  kubectl rollouts list rollouts -w --timestamps",
 		Args:    cobra.NoArgs,
-		RunE:    run,
+		RunE:    ofRollouts,
 	}
-	o.add(rollouts.Flags())
-	list.AddCommand(rollouts)
+	o.add(rollouts.Flags(), rolloutNoun)
+	experiments := &cobra.Command{
+		Use:     "experiments",
+		Aliases: []string{"exp", "experiment"},
+		Short:   "List experiments",
+		Example: "  kubectl rollouts list experiments\n  kubectl rollouts list experiments -A -o wide",
+		Args:    cobra.NoArgs,
+		RunE:    ofExperiments,
+	}
+	o.add(experiments.Flags(), experimentNoun)
+	list.AddCommand(rollouts, experiments)
 	return list
 }
 
-func (o *listOptions) add(flags *pflag.FlagSet) {
+func (o *listOptions) add(flags *pflag.FlagSet, n noun) {
 	o.format.add(flags)
-	flags.BoolVarP(&o.all, "all-namespaces", "A", false, "list the rollouts of all namespaces")
-	flags.StringVar(&o.name, "name", "", "list only the rollout of this name")
+	flags.BoolVarP(&o.all, "all-namespaces", "A", false, fmt.Sprintf("list the %ss of all namespaces", n.word))
+	flags.StringVar(&o.name, "name", "", fmt.Sprintf("list only the %s of this name", n.word))
 	flags.BoolVar(&o.timestamps, "timestamps", false, "print when each row was seen")
-	flags.BoolVarP(&o.watch, "watch", "w", false, "go on listing the rollouts that change")
+	flags.BoolVarP(&o.watch, "watch", "w", false, fmt.Sprintf("go on listing the %ss that change", n.word))
 }
 
-func (a *app) list(ctx context.Context, o *listOptions) error {
-	if err := o.format.check(); err != nil {
-		return err
+// roster is how a kind of object T is listed, as views V. A list shows nothing
+// of what the objects own, so it reads the objects alone.
+type roster[T client.Object, V any] struct {
+	family   family[T]
+	look     func(*app, T) V
+	sort     func([]V)
+	table    func([]V, view.Style, view.ListColumns) string
+	document func([]V) any
+	summary  func(V) string
+	name     func(V) string
+}
+
+var (
+	rolloutRoster = roster[*v1alpha1.Rollout, view.RolloutView]{
+		family: rollouts, sort: view.Sort, table: view.List, summary: view.Summary,
+		look: func(a *app, ro *v1alpha1.Rollout) view.RolloutView { return a.look(ro, view.Owned{}) },
+		name: func(v view.RolloutView) string { return v.Name },
+		document: func(views []view.RolloutView) any {
+			return view.RolloutViewList{APIVersion: view.APIVersion, Kind: view.ListKind, Items: views}
+		},
 	}
-	s, err := a.connect(a.flags)
+	experimentRoster = roster[*v1alpha1.Experiment, view.ExperimentView]{
+		family: experiments, sort: view.SortExperiments, table: view.ExperimentList, summary: view.ExperimentSummary,
+		look: func(a *app, e *v1alpha1.Experiment) view.ExperimentView {
+			return a.lookAtExperiment(e, view.Owned{})
+		},
+		name: func(v view.ExperimentView) string { return v.Name },
+		document: func(views []view.ExperimentView) any {
+			return view.ExperimentViewList{APIVersion: view.APIVersion, Kind: view.ExperimentListKind, Items: views}
+		},
+	}
+)
+
+// listing is one run of list.
+type listing[T client.Object, V any] struct {
+	roster[T, V]
+	app     *app
+	options *listOptions
+	session session
+}
+
+// lister is the list command of one kind.
+func lister[T client.Object, V any](a *app, o *listOptions, r roster[T, V]) func(context.Context, []string) error {
+	return func(ctx context.Context, _ []string) error {
+		if err := o.format.check(); err != nil {
+			return err
+		}
+		s, err := a.connect(a.flags)
+		if err != nil {
+			return err
+		}
+		if o.all {
+			s.namespace = ""
+		}
+		l := listing[T, V]{roster: r, app: a, options: o, session: s}
+		return l.run(ctx)
+	}
+}
+
+func (l listing[T, V]) run(ctx context.Context) error {
+	o := l.options
+	objects, err := l.family.all(ctx, l.session)
 	if err != nil {
-		return err
+		return l.family.listing(l.session).failed(err)
 	}
-	if o.all {
-		s.namespace = ""
+	rows := map[client.ObjectKey]string{}
+	views := make([]V, 0, len(objects)) // A list of nothing is a list, also as JSON.
+	for _, object := range objects {
+		if o.name == "" || object.GetName() == o.name {
+			v := l.look(l.app, object)
+			views, rows[client.ObjectKeyFromObject(object)] = append(views, v), l.summary(v)
+		}
 	}
-	views, err := a.listed(ctx, s, o)
-	if err != nil {
-		return err
-	}
+	l.sort(views)
 	if len(views) == 0 && !o.watch && (o.format.value == formatTable || o.format.value == formatWide) {
-		a.say("No rollouts found %s.\n", where(s))
+		l.app.say("No %ss found %s.\n", l.family.noun.word, where(l.session))
 		return nil
 	}
-	if err := a.printList(views, o, false); err != nil {
+	if err := l.print(views, false); err != nil {
 		return err
 	}
 	if !o.watch {
 		return nil
 	}
-	return a.watchList(ctx, s, o, views)
+	return l.watch(ctx, rows)
 }
 
 func where(s session) string {
@@ -80,76 +149,53 @@ func where(s session) string {
 	return "in namespace " + s.namespace
 }
 
-func (s session) listing() attempt {
-	return attempt{doing: "listing rollouts", verb: "list", resource: "rollouts.argoproj.io", namespace: s.namespace}
-}
-
-// listed reads the rollouts alone: a list shows nothing of what they own.
-func (a *app) listed(ctx context.Context, s session, o *listOptions) ([]view.RolloutView, error) {
-	var list v1alpha1.RolloutList
-	if err := s.List(ctx, &list, client.InNamespace(s.namespace)); err != nil {
-		return nil, s.listing().failed(err)
-	}
-	views := make([]view.RolloutView, 0, len(list.Items)) // A list of nothing is a list, also as JSON.
-	for i := range list.Items {
-		if ro := &list.Items[i]; o.name == "" || ro.Name == o.name {
-			views = append(views, a.look(ro, view.Owned{}))
-		}
-	}
-	view.Sort(views)
-	return views, nil
-}
-
-func (a *app) printList(views []view.RolloutView, o *listOptions, following bool) error {
-	style, err := a.style()
+// print prints rows in the format asked for, or those that follow in a watch.
+func (l listing[T, V]) print(views []V, following bool) error {
+	style, err := l.app.style()
 	if err != nil {
 		return err
 	}
+	o := l.options
 	columns := view.ListColumns{Namespace: o.all, Timestamp: o.timestamps, NoHeader: following}
 	switch o.format.value {
 	case formatName:
 		for _, v := range views {
-			if err := a.printf("%s\n", resourceName(v)); err != nil {
+			if err := l.app.printf("%s\n", l.family.noun.resourceName(l.name(v))); err != nil {
 				return err
 			}
 		}
 		return nil
 	case formatJSON, formatYAML:
 		if following {
-			return a.document(views[0], o.format.value, true)
+			return l.app.document(views[0], o.format.value, true)
 		}
-		list := view.RolloutViewList{APIVersion: view.APIVersion, Kind: view.ListKind, Items: views}
-		return a.document(list, o.format.value, o.watch)
+		return l.app.document(l.document(views), o.format.value, o.watch)
 	case formatWide:
 		columns.Why, columns.Namespace, style.Width = true, true, 0
 	}
-	return a.printf("%s", view.List(views, style, columns))
+	return l.app.printf("%s", l.table(views, style, columns))
 }
 
-// watchList prints the row of a rollout each time it changes.
-func (a *app) watchList(ctx context.Context, s session, o *listOptions, seen []view.RolloutView) error {
+// watch prints the row of an object each time it changes.
+func (l listing[T, V]) watch(ctx context.Context, rows map[client.ObjectKey]string) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	rows := map[string]string{}
-	for _, v := range seen {
-		rows[v.Namespace+"/"+v.Name] = view.Summary(v)
-	}
-	for sighting := range a.follow(ctx, s, scope{namespace: s.namespace}) {
-		if sighting.err != nil {
-			return s.listing().failed(sighting.err)
+	f := &follower[T]{session: l.session, scope: scope{namespace: l.session.namespace}, family: l.family, clock: l.app.clock}
+	for seen := range f.start(ctx) {
+		if seen.err != nil {
+			return l.family.listing(l.session).failed(seen.err)
 		}
-		ro := sighting.rollout
-		v := a.look(ro, view.Owned{})
-		key := v.Namespace + "/" + v.Name
-		if sighting.gone {
+		key := client.ObjectKeyFromObject(seen.object)
+		if seen.gone {
 			delete(rows, key)
 			continue
 		}
-		if o.name != "" && ro.Name != o.name || rows[key] == view.Summary(v) {
+		v := l.look(l.app, seen.object)
+		if o := l.options; o.name != "" && key.Name != o.name || rows[key] == l.summary(v) {
 			continue
 		}
-		rows[key] = view.Summary(v)
-		if err := a.printList([]view.RolloutView{v}, o, true); err != nil {
+		rows[key] = l.summary(v)
+		if err := l.print([]V{v}, true); err != nil {
 			return err
 		}
 	}

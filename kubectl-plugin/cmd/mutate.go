@@ -54,32 +54,39 @@ type document map[string]any
 
 // patchSpec patches the main resource and returns the rollout as it is then.
 func (s session) patchSpec(ctx context.Context, name string, patch document, m *mutation) (*v1alpha1.Rollout, error) {
-	ro, raw, err := s.prepare(name, patch)
-	if err != nil {
+	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
+	if err := s.patch(ctx, ro, patch, m); err != nil {
 		return nil, err
+	}
+	return ro, nil
+}
+
+// patch patches the main resource of any object, which is then as the API server has it.
+func (s session) patch(ctx context.Context, object client.Object, patch document, m *mutation) error {
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return fmt.Errorf("encoding a patch: %w", err)
 	}
 	opts := []client.PatchOption{client.FieldOwner(fieldManager)}
 	if m.dry() {
 		opts = append(opts, client.DryRunAll)
 	}
-	if err := s.Patch(ctx, ro, raw, opts...); err != nil {
-		return nil, err //nolint:wrapcheck // The verb says what was being done.
-	}
-	return ro, nil
+	return s.Patch(ctx, object, client.RawPatch(types.MergePatchType, body), opts...) //nolint:wrapcheck // The verb says what was being done.
 }
 
 // patchStatus patches the status subresource; on clusters whose definition of
 // Rollout has no such subresource, the object itself.
 func (s session) patchStatus(ctx context.Context, name string, patch document, m *mutation) error {
-	ro, raw, err := s.prepare(name, patch)
+	body, err := json.Marshal(patch)
 	if err != nil {
-		return err
+		return fmt.Errorf("encoding a patch: %w", err)
 	}
 	opts := []client.SubResourcePatchOption{client.FieldOwner(fieldManager)}
 	if m.dry() {
 		opts = append(opts, client.DryRunAll)
 	}
-	err = s.Status().Patch(ctx, ro, raw, opts...)
+	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
+	err = s.Status().Patch(ctx, ro, client.RawPatch(types.MergePatchType, body), opts...)
 	if apierrors.IsNotFound(err) {
 		_, err = s.patchSpec(ctx, name, patch, m)
 		return err
@@ -87,16 +94,7 @@ func (s session) patchStatus(ctx context.Context, name string, patch document, m
 	return err
 }
 
-func (s session) prepare(name string, patch document) (*v1alpha1.Rollout, client.Patch, error) {
-	body, err := json.Marshal(patch)
-	if err != nil {
-		return nil, nil, fmt.Errorf("encoding a patch: %w", err)
-	}
-	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
-	return ro, client.RawPatch(types.MergePatchType, body), nil
-}
-
-// each runs a change for several rollouts. One that fails does not keep the
+// each runs a change for several objects. One that fails does not keep the
 // others from it; the first failure is the result, the rest is printed.
 func (a *app) each(names []string, change func(name string) error) error {
 	var first error

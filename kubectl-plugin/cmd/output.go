@@ -8,8 +8,6 @@ import (
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
-
-	"github.com/headway-rollouts/headway/kubectl-plugin/view"
 )
 
 // Formats of -o.
@@ -65,5 +63,3 @@ func (a *app) document(value any, format string, stream bool) error {
 	}
 	return a.printf("%s", out)
 }
-
-func resourceName(v view.RolloutView) string { return "rollout.argoproj.io/" + v.Name }

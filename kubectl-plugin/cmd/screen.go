@@ -1,10 +1,6 @@
 package cmd
 
-import (
-	"strings"
-
-	"github.com/headway-rollouts/headway/kubectl-plugin/view"
-)
+import "strings"
 
 // Sequences every terminal of the last decades knows.
 const (
@@ -28,7 +24,7 @@ func (s *screen) enter() { _ = s.app.printf(screenEnter) }
 func (s *screen) leave() { _ = s.app.printf("%s%s", screenLeave, s.last) }
 
 // draw writes every line over the old one; erasing the whole screen first would flicker.
-func (s *screen) draw(v view.RolloutView) error {
+func (s *screen) draw(p portrait) error {
 	style, err := s.app.style()
 	if err != nil {
 		return err
@@ -37,9 +33,9 @@ func (s *screen) draw(v view.RolloutView) error {
 	if s.wide {
 		style.Width = 0
 	}
-	s.last = view.Tree(v, style)
+	s.last = p.tree(style)
 	style.Height = size.height - 1
-	rows := strings.Split(strings.TrimSuffix(view.Tree(v, style), "\n"), "\n")
+	rows := strings.Split(strings.TrimSuffix(p.tree(style), "\n"), "\n")
 	rows = rows[:min(len(rows), max(size.height-1, 1))]
 	return s.app.printf("%s", cursorHome+strings.Join(rows, eraseLine+"\r\n")+eraseLine+eraseBelow)
 }

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -81,58 +82,92 @@ func kinds(scheme *runtime.Scheme) meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(scheme.PrioritizedVersionsAllGroups())
 	for _, kind := range []schema.GroupVersionKind{
 		v1alpha1.GroupVersion.WithKind("Rollout"),
+		v1alpha1.GroupVersion.WithKind("Experiment"),
 		v1alpha1.GroupVersion.WithKind("AnalysisRun"),
+		v1alpha1.GroupVersion.WithKind("AnalysisTemplate"),
 		appsv1.SchemeGroupVersion.WithKind("ReplicaSet"),
 		appsv1.SchemeGroupVersion.WithKind("Deployment"),
 		corev1.SchemeGroupVersion.WithKind("Pod"),
 	} {
 		mapper.Add(kind, meta.RESTScopeNamespace)
 	}
+	mapper.Add(v1alpha1.GroupVersion.WithKind("ClusterAnalysisTemplate"), meta.RESTScopeRoot)
 	return mapper
-}
-
-func (s session) reading(name string) attempt {
-	return attempt{doing: fmt.Sprintf("reading rollout '%s'", name), verb: "get", resource: "rollouts.argoproj.io", namespace: s.namespace}
 }
 
 // rollout reads one rollout.
 func (s session) rollout(ctx context.Context, name string) (*v1alpha1.Rollout, error) {
-	var ro v1alpha1.Rollout
-	if err := s.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &ro); err != nil {
-		return nil, s.reading(name).failed(err)
-	}
-	return &ro, nil
+	return rollouts.read(ctx, s, name)
 }
 
 // owned reads what a rollout owns, by labels. What cannot be read becomes a
 // note: a person who may see rollouts but no pods still sees the rollout.
 func (s session) owned(ctx context.Context, ro *v1alpha1.Rollout) view.Owned {
-	var owned view.Owned
-	note := func(what string, err error) {
-		if err != nil {
-			owned.Notes = append(owned.Notes, fmt.Sprintf("%s are not shown: %s", what, reason(err)))
+	g := gathering{session: s, namespace: ro.Namespace}
+	selector, err := selectorOf(ro)
+	if err != nil {
+		g.note("ReplicaSets and pods", err)
+		return g.owned
+	}
+	g.pods(ctx, selector)
+	hashes, ok := ofHashes(hashesOf(ro, g.owned.ReplicaSets))
+	if !ok {
+		return g.owned
+	}
+	var found v1alpha1.AnalysisRunList
+	g.note("AnalysisRuns", s.List(ctx, &found, client.InNamespace(ro.Namespace), client.MatchingLabelsSelector{Selector: hashes}))
+	g.owned.AnalysisRuns = found.Items
+	return g.owned
+}
+
+// ownedByExperiment reads what an experiment owns: its pods by the hashes and its runs by the names in its status.
+func (s session) ownedByExperiment(ctx context.Context, e *v1alpha1.Experiment) view.Owned {
+	g := gathering{session: s, namespace: e.Namespace}
+	var hashes []string
+	for i := range e.Status.TemplateStatuses {
+		hashes = append(hashes, e.Status.TemplateStatuses[i].PodTemplateHash)
+	}
+	if selector, ok := ofHashes(sortedOnce(hashes)); ok {
+		g.pods(ctx, selector)
+	}
+	for _, st := range e.Status.AnalysisRuns {
+		if st.AnalysisRun == "" {
+			continue
+		}
+		var run v1alpha1.AnalysisRun
+		err := s.Get(ctx, client.ObjectKey{Namespace: e.Namespace, Name: st.AnalysisRun}, &run)
+		switch {
+		case err == nil:
+			g.owned.AnalysisRuns = append(g.owned.AnalysisRuns, run)
+		case !apierrors.IsNotFound(err): // One that was tidied up is shown as the status tells of it.
+			g.note("details of AnalysisRun "+st.AnalysisRun, err)
 		}
 	}
-	pods, err := selectorOf(ro)
+	return g.owned
+}
+
+// gathering is what an object owns while it is being read.
+type gathering struct {
+	session
+	namespace string
+	owned     view.Owned
+}
+
+// note says what cannot be shown; nothing when there is no error.
+func (g *gathering) note(what string, err error) {
 	if err != nil {
-		note("ReplicaSets and pods", err)
-		return owned
+		g.owned.Notes = append(g.owned.Notes, fmt.Sprintf("%s are not shown: %s", what, reason(err)))
 	}
-	in := client.InNamespace(ro.Namespace)
+}
+
+// pods reads ReplicaSets and pods by their labels.
+func (g *gathering) pods(ctx context.Context, selector labels.Selector) {
+	in, matching := client.InNamespace(g.namespace), client.MatchingLabelsSelector{Selector: selector}
 	var replicaSets appsv1.ReplicaSetList
-	note("ReplicaSets", s.List(ctx, &replicaSets, in, client.MatchingLabelsSelector{Selector: pods}))
-	owned.ReplicaSets = replicaSets.Items
-	var podList corev1.PodList
-	note("pods", s.List(ctx, &podList, in, client.MatchingLabelsSelector{Selector: pods}))
-	owned.Pods = podList.Items
-	hashes, ok := ofHashes(hashesOf(ro, owned.ReplicaSets))
-	if !ok {
-		return owned
-	}
-	var runs v1alpha1.AnalysisRunList
-	note("AnalysisRuns", s.List(ctx, &runs, in, client.MatchingLabelsSelector{Selector: hashes}))
-	owned.AnalysisRuns = runs.Items
-	return owned
+	g.note("ReplicaSets", g.List(ctx, &replicaSets, in, matching))
+	var pods corev1.PodList
+	g.note("pods", g.List(ctx, &pods, in, matching))
+	g.owned.ReplicaSets, g.owned.Pods = replicaSets.Items, pods.Items
 }
 
 // selectorOf is the selector of the pods: that of the spec, else, for a
@@ -167,8 +202,13 @@ func hashesOf(ro *v1alpha1.Rollout, replicaSets []appsv1.ReplicaSet) []string {
 			hashes = append(hashes, replicaSets[i].Labels[v1alpha1.PodTemplateHashLabel])
 		}
 	}
-	slices.Sort(hashes)
-	return slices.DeleteFunc(slices.Compact(hashes), func(h string) bool { return h == "" })
+	return sortedOnce(hashes)
+}
+
+// sortedOnce are the words that are not empty, each once.
+func sortedOnce(words []string) []string {
+	slices.Sort(words)
+	return slices.DeleteFunc(slices.Compact(words), func(w string) bool { return w == "" })
 }
 
 // ofHashes selects objects of some revisions; ok is false without one.

@@ -53,7 +53,7 @@ func (a *app) setImage(ctx context.Context, m *mutation, args []string) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	if len(args) > 2 && slices.Contains(rolloutTypes, strings.ToLower(args[0])) {
+	if len(args) > 2 && slices.Contains(rolloutNoun.types, strings.ToLower(args[0])) {
 		args = args[1:]
 	}
 	name, err := one("set image", args[:1])

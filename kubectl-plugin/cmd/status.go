@@ -99,13 +99,13 @@ func (w *waiting) follow(ctx context.Context, s session, limit timeout) error {
 				return interrupted("waiting for rollout '" + w.name + "'")
 			}
 			if seen.err != nil {
-				return s.reading(w.name).failed(seen.err)
+				return rollouts.reading(s, w.name).failed(seen.err)
 			}
-			w.last = w.app.look(seen.rollout, view.Owned{})
+			w.last = w.app.look(seen.object, view.Owned{})
 			if err := w.print(); err != nil {
 				return err
 			}
-			if done, err := w.conclude(w.closer(ctx, s, seen.rollout, w.last)); done {
+			if done, err := w.conclude(w.closer(ctx, s, seen.object, w.last)); done {
 				return err
 			}
 		case <-beat:

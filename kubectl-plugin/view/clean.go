@@ -26,6 +26,9 @@ func clean(s string) string {
 	return strings.TrimSpace(b.String())
 }
 
+// Clean makes a text of a user's file safe to print, in the same way.
+func Clean(s string) string { return clean(s) }
+
 func harmless(r rune) rune {
 	switch {
 	case r == '\n' || r == '\t' || r == '\r':

@@ -3,9 +3,9 @@ package view
 import "fmt"
 
 // fold removes rows until the tree has at most limit rows, counting the root:
-// first pods that are well, then all pods, then metrics, then the oldest
-// revisions. The newest revision always stays.
-func fold(root node, limit int) node {
+// first pods that are well, then all pods, then metrics, then the last branches,
+// which are the oldest revisions of a rollout. The first branch always stays.
+func fold(root node, limit int, branches string) node {
 	for _, drop := range []struct {
 		noun string
 		gone func(node) bool
@@ -18,13 +18,13 @@ func fold(root node, limit int) node {
 			root = without(root, drop.noun, drop.gone)
 		}
 	}
-	older := 0
+	gone := 0
 	for size(root) > limit && len(root.children) > 1 {
 		root.children = root.children[:len(root.children)-1]
-		older++
+		gone++
 	}
-	if older > 0 {
-		root.info = addInfo(root.info, fmt.Sprintf("+%d older revisions", older))
+	if gone > 0 {
+		root.info = addInfo(root.info, fmt.Sprintf("+%d %s", gone, branches))
 	}
 	return root
 }

@@ -124,7 +124,7 @@ func TestTheGuideShowsWhatTheGoldenFilesShow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"aborted-by-analysis.tree", "aborted-by-analysis.why", "list"} {
+	for _, name := range []string{"aborted-by-analysis.tree", "aborted-by-analysis.why", "list", "experiment-failed.tree", "experiment-list"} {
 		want, err := os.ReadFile(filepath.Join("testdata", name+".golden")) //nolint:gosec // The path is made of constants.
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,9 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 )
 
 // label is the width of the labels of the header; scripts cut at it.
@@ -44,15 +46,9 @@ func headerOf(v RolloutView, s Style) []string {
 	if v.Message != "" {
 		h.prose("Message:", v.Message)
 	}
-	h.why(v)
+	h.why(v.Why, v.ObservedAt)
 	h.strategy(v)
-	for i, image := range v.Images {
-		name := ""
-		if i == 0 {
-			name = "Images:"
-		}
-		h.row(name, image.text())
-	}
+	h.images(v.Images)
 	h.replicas(v.Replicas)
 	for _, note := range v.Notes {
 		h.prose("Note:", note)
@@ -60,30 +56,40 @@ func headerOf(v RolloutView, s Style) []string {
 	return h.lines
 }
 
-func (h *header) why(v RolloutView) {
-	if v.Why == nil {
+func (h *header) images(images []ImageView) {
+	for i, image := range images {
+		name := ""
+		if i == 0 {
+			name = "Images:"
+		}
+		h.row(name, image.text(h.style))
+	}
+}
+
+func (h *header) why(why *WhyView, now time.Time) {
+	if why == nil {
 		return
 	}
-	h.prose("Why:", v.Why.Message)
-	if next := v.next(); next != "" {
+	h.prose("Why:", why.Message)
+	if next := why.next(now); next != "" {
 		h.prose("  Next:", next)
 	}
-	if v.Why.Unblock != "" {
-		h.prose("  To go on:", v.Why.Unblock)
+	if why.Unblock != "" {
+		h.prose("  To go on:", why.Unblock)
 	}
 }
 
 // next is the next automatic event; empty when nothing happens by itself.
-func (v RolloutView) next() string {
+func (w *WhyView) next(now time.Time) string {
 	switch {
-	case v.Why == nil:
+	case w == nil:
 		return ""
-	case v.Why.NextAt == nil:
-		return v.Why.NextEvent
-	case v.Why.NextEvent == "":
-		return moment(*v.Why.NextAt, v.ObservedAt)
+	case w.NextAt == nil:
+		return w.NextEvent
+	case w.NextEvent == "":
+		return moment(*w.NextAt, now)
 	}
-	return fmt.Sprintf("%s at %s", v.Why.NextEvent, moment(*v.Why.NextAt, v.ObservedAt))
+	return fmt.Sprintf("%s at %s", w.NextEvent, moment(*w.NextAt, now))
 }
 
 func (h *header) strategy(v RolloutView) {
@@ -106,11 +112,24 @@ func (w WeightView) text() string {
 	return text
 }
 
-func (i ImageView) text() string {
-	if len(i.Roles) == 0 {
+// text is the image and who runs it: revisions by their roles, an Experiment by its templates.
+func (i ImageView) text(s Style) string {
+	who := slices.Clone(i.Roles)
+	for _, template := range i.Templates {
+		who = append(who, s.templateTag(template))
+	}
+	if len(who) == 0 {
 		return i.Image
 	}
-	return fmt.Sprintf("%s (%s)", i.Image, strings.Join(i.Roles, ", "))
+	return fmt.Sprintf("%s (%s)", i.Image, strings.Join(who, ", "))
+}
+
+// templateTag marks what belongs to a template of an Experiment.
+func (s Style) templateTag(name string) string {
+	if s.Glyphs == GlyphsPlain {
+		return "template " + name
+	}
+	return s.kindSign(kindExperiment) + ":" + name
 }
 
 func (h *header) replicas(r ReplicasView) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ListColumns says which columns a list has besides the usual ones.
@@ -35,6 +36,11 @@ func List(views []RolloutView, s Style, with ListColumns) string {
 	for _, v := range views {
 		t.rows = append(t.rows, listRow(v, s, with))
 	}
+	return t.list(s, with)
+}
+
+// list renders a table as a list, of which a watch prints the titles once.
+func (t table) list(s Style, with ListColumns) string {
 	out := t.render(s)
 	if with.NoHeader {
 		_, out, _ = strings.Cut(out, "\n")
@@ -42,14 +48,28 @@ func List(views []RolloutView, s Style, with ListColumns) string {
 	return out
 }
 
+// inFront are the columns before the name.
+func (c ListColumns) inFront() []column {
+	var out []column
+	if c.Timestamp {
+		out = append(out, column{title: "TIMESTAMP", drop: 7})
+	}
+	if c.Namespace {
+		out = append(out, column{title: "NAMESPACE", least: 10, cut: 3, middle: true})
+	}
+	return out
+}
+
+// atEnd are the columns after the usual ones.
+func (c ListColumns) atEnd() []column {
+	if c.Why {
+		return []column{{title: "WHY", least: 16, cut: 1, drop: 8}}
+	}
+	return nil
+}
+
 func listTable(with ListColumns) table {
-	var t table
-	if with.Timestamp {
-		t.columns = append(t.columns, column{title: "TIMESTAMP", drop: 7})
-	}
-	if with.Namespace {
-		t.columns = append(t.columns, column{title: "NAMESPACE", least: 10, cut: 3, middle: true})
-	}
+	t := table{columns: with.inFront()}
 	t.columns = append(
 		t.columns,
 		column{title: "NAME", least: 14, cut: 2, middle: true},
@@ -62,37 +82,46 @@ func listTable(with ListColumns) table {
 		column{title: "UP-TO-DATE", drop: 2},
 		column{title: "AVAILABLE", drop: 1},
 	)
-	if with.Why {
-		t.columns = append(t.columns, column{title: "WHY", least: 16, cut: 1, drop: 8})
-	}
+	t.columns = append(t.columns, with.atEnd()...)
 	return t
 }
 
+// cells is a row that is being written.
+type cells []cell
+
+// text adds a cell; a dash stands for nothing.
+func (c *cells) text(t string) { *c = append(*c, cell{text: cmp.Or(t, "-")}) }
+
+// state adds a word with its colour and, at a terminal, its sign.
+func (c *cells) state(health Health, word string, s Style) {
+	if s.Signs {
+		word = s.state(health, word)
+	}
+	*c = append(*c, cell{text: word, health: health, signed: true})
+}
+
+// seenAt is the time of a view as scripts read it.
+func seenAt(at time.Time) string { return at.Format("2006-01-02T15:04:05Z") }
+
 func listRow(v RolloutView, s Style, with ListColumns) []cell {
-	var row []cell
-	text := func(t string) { row = append(row, cell{text: cmp.Or(t, "-")}) }
+	var row cells
 	if with.Timestamp {
-		text(v.ObservedAt.Format("2006-01-02T15:04:05Z"))
+		row.text(seenAt(v.ObservedAt))
 	}
 	if with.Namespace {
-		text(v.Namespace)
+		row.text(v.Namespace)
 	}
-	text(v.Name)
-	text(string(v.Strategy))
-	health := phaseHealth(v.Phase)
-	status := string(v.Phase)
-	if s.Signs {
-		status = s.state(health, status)
-	}
-	row = append(row, cell{text: status, health: health, signed: true})
-	text(v.stepText())
-	text(v.weightText())
-	text(fmt.Sprintf("%d/%d", v.Replicas.Ready, v.Replicas.Current))
-	text(fmt.Sprint(v.Replicas.Desired))
-	text(fmt.Sprint(v.Replicas.Updated))
-	text(fmt.Sprint(v.Replicas.Available))
+	row.text(v.Name)
+	row.text(string(v.Strategy))
+	row.state(phaseHealth(v.Phase), string(v.Phase), s)
+	row.text(v.stepText())
+	row.text(v.weightText())
+	row.text(fmt.Sprintf("%d/%d", v.Replicas.Ready, v.Replicas.Current))
+	row.text(fmt.Sprint(v.Replicas.Desired))
+	row.text(fmt.Sprint(v.Replicas.Updated))
+	row.text(fmt.Sprint(v.Replicas.Available))
 	if with.Why {
-		text(v.reason())
+		row.text(v.reason())
 	}
 	return row
 }

@@ -22,13 +22,13 @@ const (
 	ExplanationKind = "Explanation"
 )
 
-// Owned is what belongs to a Rollout. Objects of other owners are ignored.
+// Owned is what belongs to a Rollout or an Experiment. Objects of other owners are ignored.
 type Owned struct {
-	// ReplicaSets that may belong to the Rollout.
+	// ReplicaSets that may belong to it.
 	ReplicaSets []appsv1.ReplicaSet
 	// Pods that may belong to one of the ReplicaSets.
 	Pods []corev1.Pod
-	// AnalysisRuns that may belong to the Rollout.
+	// AnalysisRuns that may belong to it.
 	AnalysisRuns []v1alpha1.AnalysisRun
 	// Notes say what could not be read, one sentence each.
 	Notes []string
@@ -142,6 +142,8 @@ type ImageView struct {
 	Image string `json:"image"`
 	// Roles of the revisions that run it, for example stable.
 	Roles []string `json:"roles,omitempty"`
+	// Templates of the Experiment that run it.
+	Templates []string `json:"templates,omitempty"`
 }
 
 // ReplicasView counts pods.
@@ -194,6 +196,8 @@ type ReplicaSetView struct {
 	Hash string `json:"hash,omitempty"`
 	// Roles of the revision: stable, canary, active, preview.
 	Roles []string `json:"roles,omitempty"`
+	// Template of the Experiment that it runs; empty for a revision.
+	Template string `json:"template,omitempty"`
 	// Health of the ReplicaSet.
 	Health Health `json:"health"`
 	// Message says why it could not create pods.
@@ -252,6 +256,10 @@ type AnalysisRunView struct {
 	Name string `json:"name"`
 	// Type says what it gates: Step, Background, PrePromotion or PostPromotion.
 	Type string `json:"type,omitempty"`
+	// Analysis of the Experiment that it takes; empty for a run of a Rollout.
+	Analysis string `json:"analysis,omitempty"`
+	// Required is true when the Experiment is not done before it is.
+	Required bool `json:"required,omitempty"`
 	// Phase of the run.
 	Phase v1alpha1.AnalysisPhase `json:"phase"`
 	// Message says why.

@@ -145,8 +145,9 @@ func revisionsOf(ro *v1alpha1.Rollout, owned Owned) []RevisionView {
 	for i := range owned.ReplicaSets {
 		rs := &owned.ReplicaSets[i]
 		if metav1.IsControlledBy(rs, ro) {
-			rev := of(revisionNumber(rs.Annotations))
-			rev.ReplicaSets = append(rev.ReplicaSets, replicaSetOf(ro, rs, owned.Pods))
+			rev, v := of(revisionNumber(rs.Annotations)), replicaSetOf(rs, owned.Pods)
+			v.Roles = rolesOf(ro, rs.Labels[v1alpha1.PodTemplateHashLabel])
+			rev.ReplicaSets = append(rev.ReplicaSets, v)
 		}
 	}
 	for i := range owned.AnalysisRuns {
@@ -217,10 +218,12 @@ func timeOf(t *metav1.Time) *time.Time {
 const Command = "kubectl rollouts"
 
 // command is a command line about the rollout that a person can paste.
-func (v RolloutView) command(verb string) string {
-	line := fmt.Sprintf("%s %s %s", Command, verb, v.Name)
-	if v.Namespace != "" {
-		line += " -n " + v.Namespace
+func (v RolloutView) command(verb string) string { return commandLine(verb, v.Name, v.Namespace) }
+
+func commandLine(verb, name, namespace string) string {
+	line := fmt.Sprintf("%s %s %s", Command, verb, name)
+	if namespace != "" {
+		line += " -n " + namespace
 	}
 	return line
 }

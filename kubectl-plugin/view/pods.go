@@ -21,12 +21,10 @@ const (
 	rolePreview = "preview"
 )
 
-func replicaSetOf(ro *v1alpha1.Rollout, rs *appsv1.ReplicaSet, pods []corev1.Pod) ReplicaSetView {
-	hash := rs.Labels[v1alpha1.PodTemplateHashLabel]
+func replicaSetOf(rs *appsv1.ReplicaSet, pods []corev1.Pod) ReplicaSetView {
 	v := ReplicaSetView{
 		Name:      clean(rs.Name),
-		Hash:      clean(hash),
-		Roles:     rolesOf(ro, hash),
+		Hash:      clean(rs.Labels[v1alpha1.PodTemplateHashLabel]),
 		CreatedAt: rs.CreationTimestamp.UTC(),
 		Ready:     rs.Status.ReadyReplicas,
 		Available: rs.Status.AvailableReplicas,

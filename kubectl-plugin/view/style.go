@@ -66,6 +66,8 @@ var kindSigns = map[string]struct{ unicode, ascii string }{
 	kindRevision:   {"#", "#"},
 	kindReplicaSet: {"⧉", "rs"},
 	kindPod:        {"□", "po"},
+	kindExperiment: {"Σ", "ex"},
+	kindTemplate:   {"⧉", "rs"},
 	kindRun:        {"α", "ar"},
 	kindMetric:     {"μ", "me"},
 }

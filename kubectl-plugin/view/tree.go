@@ -13,6 +13,8 @@ const (
 	kindRevision   = "Revision"
 	kindReplicaSet = "ReplicaSet"
 	kindPod        = "Pod"
+	kindExperiment = "Experiment"
+	kindTemplate   = "Template"
 	kindRun        = "AnalysisRun"
 	kindMetric     = "Metric"
 )
@@ -36,19 +38,7 @@ func Tree(v RolloutView, s Style) string {
 		return plainTree(v)
 	}
 	head := headerOf(v, s)
-	root := rolloutNode(v, s)
-	if s.Height > 0 {
-		root = fold(root, s.Height-len(head)-2)
-	}
-	t := table{columns: []column{
-		{title: "NAME", least: 26, cut: 1, middle: true},
-		{title: "KIND", drop: 1},
-		{title: "STATUS", least: 18, cut: 3},
-		{title: "AGE", drop: 2},
-		{title: "INFO", least: 10, cut: 2},
-	}}
-	t.add(treeRows{style: s, now: v.ObservedAt}.of(root, "", ""))
-	return strings.Join(head, "\n") + "\n\n" + t.render(s)
+	return treeRows{style: s, now: v.ObservedAt}.draw(head, rolloutNode(v, s), "older revisions")
 }
 
 func (t *table) add(rows [][]cell) { t.rows = append(t.rows, rows...) }
@@ -57,6 +47,22 @@ func (t *table) add(rows [][]cell) { t.rows = append(t.rows, rows...) }
 type treeRows struct {
 	style Style
 	now   time.Time
+}
+
+// draw puts a tree below the rows of its header. What is folded last are branches of the root, by their name.
+func (r treeRows) draw(head []string, root node, branches string) string {
+	if r.style.Height > 0 {
+		root = fold(root, r.style.Height-len(head)-2, branches)
+	}
+	t := table{columns: []column{
+		{title: "NAME", least: 26, cut: 1, middle: true},
+		{title: "KIND", drop: 1},
+		{title: "STATUS", least: 18, cut: 3},
+		{title: "AGE", drop: 2},
+		{title: "INFO", least: 10, cut: 2},
+	}}
+	t.add(r.of(root, "", ""))
+	return strings.Join(head, "\n") + "\n\n" + t.render(r.style)
 }
 
 func (r treeRows) of(n node, own, below string) [][]cell {
@@ -96,7 +102,7 @@ func rolloutNode(v RolloutView, s Style) node {
 	for i, rev := range v.Revisions {
 		n := node{kind: kindRevision, name: fmt.Sprintf("revision:%d", rev.Number)}
 		for _, rs := range rev.ReplicaSets {
-			n.children = append(n.children, replicaSetNode(rs, v.ObservedAt))
+			n.children = append(n.children, replicaSetNode(rs, s, v.ObservedAt))
 		}
 		for _, run := range rev.AnalysisRuns {
 			n.children = append(n.children, runNode(run, s, i == 0))
@@ -106,8 +112,11 @@ func rolloutNode(v RolloutView, s Style) node {
 	return root
 }
 
-func replicaSetNode(rs ReplicaSetView, now time.Time) node {
+func replicaSetNode(rs ReplicaSetView, s Style, now time.Time) node {
 	info := slices.Clone(rs.Roles)
+	if rs.Template != "" {
+		info = append(info, s.templateTag(rs.Template))
+	}
 	if rs.ScaleDownAt != nil && rs.ScaleDownAt.After(now) {
 		info = append(info, "delay:"+span(rs.ScaleDownAt.Sub(now)))
 	}

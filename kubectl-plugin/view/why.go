@@ -101,10 +101,8 @@ func culprit(v RolloutView) (MetricView, bool) {
 	}
 	runs := v.Revisions[0].AnalysisRuns
 	for i := len(runs) - 1; i >= 0; i-- {
-		for _, metric := range runs[i].Metrics {
-			if bad(metric.Phase) && !metric.DryRun {
-				return metric, true
-			}
+		if metric, ok := runs[i].culprit(); ok {
+			return metric, true
 		}
 	}
 	return MetricView{}, false

@@ -40,7 +40,8 @@ func TestAWrongPluginCommandIsNoticed(t *testing.T) {
 		"kubectl rollouts promote cart --fully":            false,
 		"kubectl rollouts fly cart":                        false,
 		"kubectl rollouts retry cart":                      false,
-		"kubectl rollouts get experiment cart":             false,
+		"kubectl rollouts get experiment cart":             true,
+		"kubectl rollouts get analysisrun cart":            false,
 	} {
 		if problem := try(line); (problem == "") != want {
 			t.Errorf("%q: %q", line, problem)

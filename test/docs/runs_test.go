@@ -27,6 +27,8 @@ const (
 
 // runs are all commands of the pages. Where a row fits, the ones below it are not looked at.
 var runs = []run{
+	{commands: `kubectl rollouts create -f .*`, test: "kubectl-plugin/cmd: TestCreateMakesWhatIsInFiles"},
+	{commands: `kubectl rollouts lint -f .*`, test: "kubectl-plugin/cmd: TestTheGuideShowsWhatLintPrints"},
 	{commands: `kubectl rollouts( .*)?`, test: byPlugin},
 	{commands: `kubectl argo rollouts`, test: byPlugin},
 	{commands: `kubectl rollout( history deploy/cart)?`, cannot: "it is named to be told apart, not to be run"},
@@ -112,6 +114,7 @@ func (r run) testMissing(t *testing.T) string {
 func TestEveryPluginCommandRuns(t *testing.T) {
 	w := newWalk(t)
 	w.apply(w.sample())
+	w.apply(companions)
 	w.does("kubectl rollouts status web --timeout 60s")
 	ran := map[string]bool{}
 	for _, p := range pages(t) {
@@ -136,6 +139,37 @@ func TestEveryPluginCommandRuns(t *testing.T) {
 	}
 }
 
+// companions are what else the pages speak of: an Experiment and an AnalysisRun.
+const companions = `
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: success-rate}
+spec:
+  args: [{name: service}]
+  metrics:
+    - {name: rate, interval: 1h, provider: {prometheus: {address: "http://127.0.0.1:1", query: "up{service='{{args.service}}'}"}}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Experiment
+metadata: {name: web-ab}
+spec:
+  duration: 1h
+  templates:
+    - name: candidate
+      replicas: 1
+      selector: {matchLabels: {app: web-ab}}
+      template:
+        metadata: {labels: {app: web-ab}}
+        spec: {containers: [{name: web, image: "quay.io/brancz/prometheus-example-app:v0.5.0"}]}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisRun
+metadata: {name: web-6d9f-42}
+spec:
+  metrics:
+    - {name: rate, interval: 1h, provider: {prometheus: {address: "http://127.0.0.1:1", query: up}}}
+`
+
 // runnable is a command of a page for the Rollout of the sample, and empty for one that is only named.
 func runnable(line string) string {
 	line, _, _ = strings.Cut(line, " | ")
@@ -150,6 +184,8 @@ func runnable(line string) string {
 	}
 	words := strings.Fields(line)
 	switch {
+	case slices.Contains(words, "-f"): // its files are those of the reader
+		return ""
 	case !strings.Contains(line, "web") && !strings.Contains(line, " list ") && !strings.Contains(line, " version"):
 		return ""
 	case slices.Contains(words, "status"), slices.Contains(words, "-w"), slices.Contains(words, "--watch"):

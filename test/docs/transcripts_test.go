@@ -15,6 +15,7 @@ import (
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/analysis/provider/prometheus"
+	"github.com/headway-rollouts/headway/analysis/provider/providertest"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/kubectl-plugin/cmd"
 	"github.com/headway-rollouts/headway/test/kube"
@@ -96,10 +97,14 @@ func TestTheMessagesOfThePageAreThoseOfTheCode(t *testing.T) {
 func sayings(t *testing.T) []string {
 	t.Helper()
 	var all []string
+	here := providertest.Client()
+	provider := prometheus.New(here, prometheus.Home{Client: here})
 	ask := func(address string) {
 		metric := v1alpha1.Metric{Name: "m", SuccessCondition: "result[0] > 0"}
 		metric.Provider.Prometheus = &v1alpha1.PrometheusMetric{Address: address, Query: "up"}
-		all = append(all, prometheus.New("").Measure(t.Context(), analysis.Query{Verb: analysis.Take, Metric: metric, Now: time.Unix(1_000_000, 0)}).Message)
+		now := time.Unix(1_000_000, 0)
+		reply := provider.Measure(t.Context(), analysis.Query{Verb: analysis.Take, Metric: metric, Now: now})
+		all = append(all, analysis.Decide(&metric, reply, nil, now).Message)
 	}
 	for _, handler := range []http.HandlerFunc{
 		func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) },
