@@ -136,6 +136,23 @@ func Explain(source string, err error) error {
 	return fmt.Errorf("querying %s: %s", source, Brief(err.Error()))
 }
 
+// ExplainStatus is Explain with what the source says is wrong, taken from the
+// body of a reply that is no success, and with what to do about its status.
+func ExplainStatus(source string, err error, says func(body []byte) string, advice map[int]string) error {
+	explained := Explain(source, err)
+	var status *StatusError
+	if !errors.As(err, &status) {
+		return explained
+	}
+	if text := says(status.Body); text != "" {
+		explained = fmt.Errorf("%w: %s", explained, text)
+	}
+	if todo := advice[status.Code]; todo != "" {
+		explained = fmt.Errorf("%w; %s", explained, todo)
+	}
+	return explained
+}
+
 // Brief puts a text on one line of at most 200 bytes.
 func Brief(text string) string {
 	// A long text is cut before it is taken apart.

@@ -139,21 +139,21 @@ func (p *Provider) ask(ctx context.Context, a account, request egress.Request, i
 	if err == nil {
 		return nil
 	}
-	explained := egress.Explain("datadog", err)
-	var status *egress.StatusError
-	if !errors.As(err, &status) {
-		return explained
+	return egress.ExplainStatus("datadog", err, said, advice)
+}
+
+const checkAccount = "check api-key, the rights of app-key, and that address is the site of the account"
+
+var advice = map[int]string{
+	http.StatusUnauthorized: checkAccount, http.StatusForbidden: checkAccount,
+	http.StatusTooManyRequests: "measure less often, or have Datadog raise the limit",
+}
+
+// said is what Datadog says is wrong in a reply that is no success.
+func said(body []byte) string {
+	var c complaint
+	if json.Unmarshal(body, &c) != nil {
+		return ""
 	}
-	var said complaint
-	if json.Unmarshal(status.Body, &said) == nil && said.text() != "" {
-		explained = fmt.Errorf("%w: %s", explained, said.text())
-	}
-	switch status.Code {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w; check api-key, the rights of app-key, and that address is the site of the account", explained)
-	case http.StatusTooManyRequests:
-		return fmt.Errorf("%w; measure less often, or have Datadog raise the limit", explained)
-	default:
-		return explained
-	}
+	return c.text()
 }

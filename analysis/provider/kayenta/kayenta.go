@@ -155,13 +155,16 @@ func (p *Provider) ask(ctx context.Context, request egress.Request, into any) er
 	if err == nil {
 		return nil
 	}
-	explained := egress.Explain("kayenta", err)
-	var status *egress.StatusError
-	var said struct {
+	return egress.ExplainStatus("kayenta", err, said, nil)
+}
+
+// said is what Kayenta says is wrong in a reply that is no success.
+func said(body []byte) string {
+	var c struct {
 		Message string `json:"message"`
 	}
-	if errors.As(err, &status) && json.Unmarshal(status.Body, &said) == nil && said.Message != "" {
-		return fmt.Errorf("%w: %s", explained, egress.Brief(said.Message))
+	if json.Unmarshal(body, &c) != nil {
+		return ""
 	}
-	return explained
+	return egress.Brief(c.Message)
 }

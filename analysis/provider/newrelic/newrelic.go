@@ -150,7 +150,7 @@ func (p *Provider) rows(ctx context.Context, a account, variables map[string]any
 	err = p.client.AskJSON(ctx, egress.Request{Method: http.MethodPost, URL: a.url, Header: header, Body: body}, &reply)
 	switch {
 	case err != nil:
-		return nil, explain(err)
+		return nil, egress.ExplainStatus("newrelic", err, said, advice)
 	case reply.text() != "":
 		return nil, fmt.Errorf("newrelic rejects the query: %s", reply.text())
 	case reply.Data.Actor.Account.NRQL == nil:
@@ -159,24 +159,18 @@ func (p *Provider) rows(ctx context.Context, a account, variables map[string]any
 	return reply.Data.Actor.Account.NRQL.Results, nil
 }
 
-// explain makes a sentence of an error: what happened, what NerdGraph says of
-// it, and what to do.
-func explain(err error) error {
-	explained := egress.Explain("newrelic", err)
-	var status *egress.StatusError
-	if !errors.As(err, &status) {
-		return explained
+const checkAccount = "check personal-api-key, account-id and region"
+
+var advice = map[int]string{
+	http.StatusUnauthorized: checkAccount, http.StatusForbidden: checkAccount,
+	http.StatusTooManyRequests: "measure less often",
+}
+
+// said is what NerdGraph says is wrong in a reply that is no success.
+func said(body []byte) string {
+	var c complaint
+	if json.Unmarshal(body, &c) != nil {
+		return ""
 	}
-	var said complaint
-	if json.Unmarshal(status.Body, &said) == nil && said.text() != "" {
-		explained = fmt.Errorf("%w: %s", explained, said.text())
-	}
-	switch status.Code {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w; check personal-api-key, account-id and region", explained)
-	case http.StatusTooManyRequests:
-		return fmt.Errorf("%w; measure less often", explained)
-	default:
-		return explained
-	}
+	return c.text()
 }

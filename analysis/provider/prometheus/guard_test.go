@@ -178,3 +178,24 @@ func TestOAuth2(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestHalfOfOAuth2IsAnError(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		have v1alpha1.OAuth2Config
+		want string
+	}{
+		{"scopes alone", v1alpha1.OAuth2Config{Scopes: []string{"read"}}, "authentication.oauth2 is not complete; set tokenUrl and clientId and clientSecret too"},
+		{"no secret", v1alpha1.OAuth2Config{TokenURL: "http://t", ClientID: "me"}, "authentication.oauth2 is not complete; set clientSecret too"},
+		{"a server that is no URL", v1alpha1.OAuth2Config{TokenURL: "t", ClientID: "me", ClientSecret: "s"}, "authentication.oauth2 tokenUrl: the address is not a URL such as http://metrics.example.com:8080"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := New(providertest.Client(), Home{}).Measure(t.Context(), queryTo("http://127.0.0.1:1", func(m *v1alpha1.Metric) {
+				m.Provider.Prometheus.Authentication.OAuth2 = c.have
+			}))
+			if got.Phase != v1alpha1.AnalysisPhaseError || got.Message != c.want {
+				t.Errorf("got %+v, want %s", got, c.want)
+			}
+		})
+	}
+}

@@ -26,7 +26,7 @@ func Hostile() map[string]http.HandlerFunc {
 		"an unknown object": says(`{"password":"` + Leak + `","` + Leak + `":{"status":"` + Leak + `"}}`),
 		"another protocol":  raw("SSH-2.0-" + Leak + "\r\n"),
 		"another status":    raw("HTTP/1.1 " + Leak + "\r\n\r\n"),
-		"nothing":  func(http.ResponseWriter, *http.Request) {},
+		"nothing":           func(http.ResponseWriter, *http.Request) {},
 		"half of an answer": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, `{"status":`)
@@ -62,17 +62,20 @@ func Hostile() map[string]http.HandlerFunc {
 // slow are servers that do not come to an end.
 func slow() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"a server that does not answer": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"a server that does not answer": func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // before that, nobody is seen to go
+			<-r.Context().Done()
+		},
 		"a server that answers little by little": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
 			tick := time.NewTicker(5 * time.Millisecond)
 			defer tick.Stop()
-			for {
+			for r.Context().Err() == nil {
 				fmt.Fprint(w, " ")
 				_ = http.NewResponseController(w).Flush()
 				select {
 				case <-tick.C:
 				case <-r.Context().Done():
-					return
 				}
 			}
 		},

@@ -113,7 +113,7 @@ func (p *Provider) signer(metric *v1alpha1.WebMetric) (egress.Signer, error) {
 		return nil, errors.New("authentication is oauth2 alone; for a user and a password send the header Authorization")
 	}
 	o := auth.OAuth2
-	if o.TokenURL == "" && o.ClientID == "" && o.ClientSecret == "" {
+	if o.TokenURL == "" && o.ClientID == "" && o.ClientSecret == "" && len(o.Scopes) == 0 {
 		return nil, nil //nolint:nilnil // Nobody signs, and that is fine.
 	}
 	token, err := p.client.OAuth2(egress.ClientCredentials{
@@ -126,14 +126,15 @@ func (p *Provider) signer(metric *v1alpha1.WebMetric) (egress.Signer, error) {
 }
 
 // valueOf is what the path finds in a reply. A reply that is not JSON is a text,
-// for the path that asks for all of it.
+// for the path that asks for all of it: an empty one is a check that only asks
+// for a status.
 func (p path) valueOf(body []byte) (analysis.Reply, error) {
-	if len(body) == 0 {
-		return analysis.Reply{}, errNothing
-	}
 	var document any
 	if err := json.Unmarshal(body, &document); err != nil {
-		if p.text != whole {
+		switch {
+		case p.text != whole && len(body) == 0:
+			return analysis.Reply{}, errNothing
+		case p.text != whole:
 			return analysis.Reply{}, errors.New("the reply is not JSON, so jsonPath finds nothing in it; without jsonPath it is a text")
 		}
 		return analysis.Reply{Result: string(body), Value: string(body)}, nil
