@@ -167,7 +167,7 @@ func (c *Cluster) Refuse(hash, failure string) {
 
 // Verify makes the data plane serve the weights that are set, or not yet.
 func (c *Cluster) Verify(served bool) {
-	if c.Traffic.Exists { // without routes nobody can tell
+	if served || c.Traffic.Exists { // without routes nothing lags
 		c.Verified, c.Traffic.Verified = &served, &served
 	}
 }
