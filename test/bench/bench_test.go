@@ -15,7 +15,10 @@ import (
 const mostWrites = 24
 
 // small is a run for a test: short waits, few objects.
-var small = options{n: 10, idle: 20, idleFor: 15 * time.Second, samples: 3, restores: 1, scaleDownDelay: 2, timeout: 3 * time.Minute}
+var small = options{
+	n: 10, idle: 20, idleFor: 15 * time.Second, samples: 3, restores: 1, scaleDownDelay: 2, timeout: 5 * time.Minute,
+	runs: 40, queries: 4, runsFor: 2 * measuredEvery, answerIn: 5 * time.Millisecond, churn: 60,
+}
 
 func TestFloor(t *testing.T) {
 	b := newBench(t)
@@ -59,6 +62,35 @@ func TestBadMeasurementRestoresTheRoute(t *testing.T) {
 	rows := played(t, "restore")
 	if got := value(t, rows, "bad measurement to route on stable p50"); got <= 0 {
 		t.Errorf("not timed:\n%s", describe(rows))
+	}
+}
+
+func TestRunsThatAskTheSameShareAnswersAndLeaveNothingBehind(t *testing.T) {
+	rows := played(t, "analyses")
+	if got := value(t, rows, "measurements that failed"); got != 0 {
+		t.Errorf("%v measurements failed:\n%s", got, describe(rows))
+	}
+	if got := value(t, rows, "measurements per query"); got < 2 {
+		t.Errorf("%v measurements of 10 that ask the same used the same answer:\n%s", got, describe(rows))
+	}
+	if got := value(t, rows, "live heap of those gone, after / before"); got > 1.5 {
+		t.Errorf("the heap grew %v times with runs that are gone:\n%s", got, describe(rows))
+	}
+	for _, name := range []string{"measurements per second", "writes per second", "late p50", "late, one source hangs p50"} {
+		if got := value(t, rows, name); got <= 0 {
+			t.Errorf("%s = %v:\n%s", name, got, describe(rows))
+		}
+	}
+}
+
+func TestFloorOfStatusWrites(t *testing.T) {
+	b := newBench(t)
+	rows, err := b.limited(t.Context(), b.writeFloor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != 1 || rows[0].Value <= 0 {
+		t.Errorf("the floor is %v, wants one row above 0", rows)
 	}
 }
 

@@ -59,6 +59,52 @@ func (s *sheet) calls(c counts) {
 	s.add("bytes received", "KiB", kib(all.Received))
 }
 
+// pace adds what the statuses say of how often was measured.
+func (s *sheet) pace(before, after readings) {
+	s.add("measurements per second", "", after.rate(before))
+	s.add("measurements that failed", "", float64(after.failed(before)))
+	mean, largest := after.drift(before, measuredEvery)
+	s.add("drift, all runs", "ms", milliseconds(mean))
+	s.add("drift, largest of a run", "ms", milliseconds(largest))
+}
+
+// cost adds what was asked and used between two moments, with so many measurements
+// per second.
+func (s *sheet) cost(measurements float64, from, to mark) {
+	elapsed := to.at.Sub(from.at).Seconds()
+	queries := float64(to.queries-from.queries) / elapsed
+	s.add("queries per second", "", queries)
+	if queries > 0 {
+		s.add("measurements per query", "", measurements/queries)
+	}
+	s.add("CPU seconds per second", "s", (to.used.CPU-from.used.CPU).Seconds()/elapsed)
+	s.add("memory", "MiB", to.used.Resident)
+	added := to.counts.since(from.counts)
+	s.add("writes per second", "", float64(added.total(isWrite).Requests)/elapsed)
+	s.add("writes refused", "", float64(added.total(isWrite).Refused))
+	s.add("Events per second", "", float64(added.total(isEvent).Requests)/elapsed)
+	s.add("reads per second", "", float64(added.total(isRead).Requests)/elapsed)
+}
+
+// lateness adds how late measurements were, of a controller that tells. Quantiles
+// are those of a histogram: each has the bound of its bucket behind it, unless there
+// is none.
+func (s *sheet) lateness(name string, buckets []bucket) {
+	for _, p := range []struct {
+		name string
+		q    float64
+	}{{"p50", 0.5}, {"p99", 0.99}} {
+		value, bound, ok := quantile(buckets, p.q)
+		if !ok {
+			continue
+		}
+		s.add(name+" "+p.name, "ms", value*1000)
+		if !math.IsInf(bound, 1) {
+			s.add(name+" "+p.name+", at most", "ms", bound*1000)
+		}
+	}
+}
+
 // percentile is the smallest sample that at least p percent of all do not exceed;
 // 0 without samples.
 func percentile(samples []time.Duration, p float64) time.Duration {

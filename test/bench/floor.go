@@ -84,6 +84,47 @@ func (sc *scene) readyPods(ctx context.Context) int {
 	return ready
 }
 
+const (
+	// bareRuns is how many AnalysisRuns the floor writes to, and bareWrites how often
+	// to each.
+	bareRuns, bareWrites = 200, 10
+)
+
+// writeFloor measures how many statuses of AnalysisRuns the cluster takes from a bare
+// client that writes inParallel of them at once.
+func (b *bench) writeFloor(ctx context.Context) (rows figures, err error) {
+	namespace, err := b.newNamespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.removeNamespaces(ctx, namespace)) }()
+	names := make([]string, bareRuns)
+	for i := range names {
+		names[i] = fmt.Sprintf("r%05d", i)
+	}
+	err = each(ctx, names, func(ctx context.Context, name string) error {
+		return b.client.Create(ctx, analysisRun(namespace, name, asking("http://nobody", 0)))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("creating AnalysisRuns: %w", err)
+	}
+	started := time.Now()
+	err = each(ctx, names, func(ctx context.Context, name string) error {
+		for n := range bareWrites {
+			if err := b.client.Patch(ctx, analysisRun(namespace, name), patchStatus(int32(n)+1)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("writing statuses: %w", err)
+	}
+	out := &sheet{scenario: "floor"}
+	out.add(fmt.Sprintf("bare status writes per second, %d at once", inParallel), "", bareRuns*bareWrites/time.Since(started).Seconds())
+	return out.rows, nil
+}
+
 func bareReplicaSet(namespace, name string, replicas int32) *appsv1.ReplicaSet {
 	labels := map[string]string{"app": name}
 	return &appsv1.ReplicaSet{

@@ -54,7 +54,7 @@ func (b *bench) restart(ctx context.Context, s subject, sc *scene, out *sheet) e
 	return nil
 }
 
-// pass lets time pass: idleness can only be watched for a while.
+// pass lets time pass: what happens by itself can only be watched for a while.
 func pass(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -62,6 +62,6 @@ func pass(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("watching an idle controller: %w", context.Cause(ctx))
+		return fmt.Errorf("watching the controller: %w", context.Cause(ctx))
 	}
 }

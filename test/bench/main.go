@@ -42,13 +42,18 @@ type options struct {
 	samples        int
 	restores       int
 	scaleDownDelay int
+	runs           int
+	queries        int
+	runsFor        time.Duration
+	answerIn       time.Duration
+	churn          int
 	timeout        time.Duration
 	json           string
 	others         []subject
 }
 
 // allScenarios in the order in which they run.
-var allScenarios = []string{"one", "many", "idle", "restore"}
+var allScenarios = []string{"one", "many", "idle", "restore", "analyses"}
 
 func main() {
 	opts, err := parse(os.Args[1:])
@@ -76,9 +81,10 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&o.samples, "samples", 50, "changes timed in scenario one")
 	flags.IntVar(&o.restores, "restores", 10, "bad measurements timed in scenario restore")
 	flags.IntVar(&o.scaleDownDelay, "scale-down-delay", 30, "scaleDownDelaySeconds of the Rollouts; 30 is the API's default")
+	o.bindAnalyses(flags)
 	flags.DurationVar(&o.timeout, "timeout", 20*time.Minute, "limit for one scenario of one controller")
 	flags.StringVar(&o.json, "json", "", "file to write the figures to")
-	flags.Func("controller", "COMMAND of another controller of the same API, measured too; {kubeconfig} is replaced by a path, each {port} by a free port; repeatable", func(command string) error {
+	flags.Func("controller", "COMMAND of another controller of the same API, measured too; {kubeconfig} is replaced by a path, each {port} by a free port, {metrics} and {pprof} by one that is asked for /metrics and /debug/pprof; repeatable", func(command string) error {
 		s, err := subjectOf(command)
 		if err != nil {
 			return err
@@ -96,10 +102,22 @@ func parse(args []string) (options, error) {
 			return o, fmt.Errorf("unknown scenario %q: use some of %s", s, strings.Join(allScenarios, ","))
 		}
 	}
-	if min(o.n, o.idle, o.samples, o.restores) < 1 {
-		return o, errors.New("-n, -idle-rollouts, -samples and -restores must be at least 1")
+	if min(o.n, o.idle, o.samples, o.restores, o.runs, o.queries, o.churn) < 1 {
+		return o, errors.New("-n, -idle-rollouts, -samples, -restores, -runs, -queries and -churn must be at least 1")
+	}
+	if o.runsFor < 2*measuredEvery {
+		return o, fmt.Errorf("-runs-for must be at least %s: each half needs a measurement of every run", 2*measuredEvery)
 	}
 	return o, nil
+}
+
+// bindAnalyses declares the flags of scenario analyses.
+func (o *options) bindAnalyses(flags *flag.FlagSet) {
+	flags.IntVar(&o.runs, "runs", 5000, "AnalysisRuns at once in scenario analyses")
+	flags.IntVar(&o.queries, "queries", 50, "distinct queries of these runs")
+	flags.DurationVar(&o.runsFor, "runs-for", time.Minute, "how long scenario analyses watches")
+	flags.DurationVar(&o.answerIn, "answer-in", 10*time.Millisecond, "time that Prometheus takes for an answer in scenario analyses")
+	flags.IntVar(&o.churn, "churn", 10_000, "AnalysisRuns that come and go in scenario analyses")
 }
 
 // bench is a cluster to measure on.
@@ -182,9 +200,12 @@ func (b *bench) connect(ctx context.Context) error {
 func (b *bench) measure(ctx context.Context, subjects []subject) (*report, error) {
 	result := newReport(b.opts)
 	say("measuring the floor")
-	var err error
-	if result.Floor, err = b.limited(ctx, b.floor); err != nil {
-		return nil, fmt.Errorf("the floor: %w", err)
+	for _, floor := range b.floors() {
+		rows, err := b.limited(ctx, floor)
+		if err != nil {
+			return nil, fmt.Errorf("the floor: %w", err)
+		}
+		result.Floor = append(result.Floor, rows...)
 	}
 	for _, s := range subjects {
 		c := column{subject: s}
@@ -199,6 +220,18 @@ func (b *bench) measure(ctx context.Context, subjects []subject) (*report, error
 		result.Controllers = append(result.Controllers, c)
 	}
 	return result, nil
+}
+
+// floors are those of the scenarios.
+func (b *bench) floors() []func(context.Context) (figures, error) {
+	var floors []func(context.Context) (figures, error)
+	if slices.ContainsFunc(b.opts.scenarios, func(s string) bool { return s != "analyses" }) {
+		floors = append(floors, b.floor)
+	}
+	if slices.Contains(b.opts.scenarios, "analyses") {
+		floors = append(floors, b.writeFloor)
+	}
+	return floors
 }
 
 func (b *bench) limited(ctx context.Context, do func(context.Context) (figures, error)) (figures, error) {
@@ -217,6 +250,8 @@ func (b *bench) play(ctx context.Context, scenario string, s subject) (figures, 
 		return b.idle(ctx, s)
 	case "restore":
 		return b.restore(ctx, s)
+	case "analyses":
+		return b.analyses(ctx, s)
 	}
 	return nil, fmt.Errorf("unknown scenario %q", scenario)
 }

@@ -2,8 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"text/template"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
 // canary is what differs between the Rollouts of the scenarios.
@@ -97,4 +105,54 @@ spec:
     successCondition: result[0] >= 0.95
     provider: {prometheus: {address: %q, query: success_rate}}
 `, address)
+}
+
+// analysisRun measures the metrics.
+func analysisRun(namespace, name string, metrics ...v1alpha1.Metric) *v1alpha1.AnalysisRun {
+	return &v1alpha1.AnalysisRun{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.AnalysisRunSpec{Metrics: metrics},
+	}
+}
+
+// asking is a metric that asks one of several queries once.
+func asking(address string, query int) v1alpha1.Metric {
+	return v1alpha1.Metric{
+		Name:             "success-rate",
+		SuccessCondition: "result[0] >= 0.95",
+		Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{
+			Address: address, Query: fmt.Sprintf(`sum(rate(requests{app="app-%03d",code!~"5.*"}[1m])) / sum(rate(requests{app="app-%03d"}[1m]))`, query, query),
+		}},
+	}
+}
+
+// hangs is the name of the run that asks a server that hangs.
+const hangs = "hangs"
+
+// hangingRun asks a server that hangs for several values at once.
+func hangingRun(namespace, address string) *v1alpha1.AnalysisRun {
+	run := analysisRun(namespace, hangs)
+	for i := range 16 {
+		metric := asking(address, i)
+		metric.Name = fmt.Sprintf("success-rate-%d", i)
+		run.Spec.Metrics = append(run.Spec.Metrics, metric)
+	}
+	return run
+}
+
+// kept is the number of measurements that a status has after a while.
+const kept = 10
+
+// patchStatus is the change of a status after a number of measurements.
+func patchStatus(taken int32) client.Patch {
+	at := metav1.NewTime(time.Unix(1_700_000_000+int64(taken)*10, 0))
+	measurement := v1alpha1.Measurement{Phase: v1alpha1.AnalysisPhaseSuccessful, StartedAt: &at, FinishedAt: &at, Value: "[0.999]"}
+	status, _ := json.Marshal(v1alpha1.AnalysisRunStatus{ //nolint:errchkjson // it has no type that cannot be encoded
+		Phase: v1alpha1.AnalysisPhaseRunning, StartedAt: &at,
+		MetricResults: []v1alpha1.MetricResult{{
+			Name: "success-rate", Phase: v1alpha1.AnalysisPhaseRunning, Count: taken, Successful: taken, ConsecutiveSuccess: taken,
+			Measurements: slices.Repeat([]v1alpha1.Measurement{measurement}, kept),
+		}},
+	})
+	return client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"status":%s}`, status))
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
@@ -13,19 +15,25 @@ import (
 type fakePrometheus struct {
 	address string
 	server  *http.Server
+	// takes is the time for an answer.
+	takes time.Duration
 
 	mu     sync.Mutex
 	spoilt bool
+	asked  int
 	good   int
 	bad    time.Time
 }
 
-func startFakePrometheus() (*fakePrometheus, error) {
+// never is the time for the answer of a server that accepts and hangs.
+const never time.Duration = math.MaxInt64
+
+func startFakePrometheus(takes time.Duration) (*fakePrometheus, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening as Prometheus: %w", err)
 	}
-	p := &fakePrometheus{address: "http://" + ln.Addr().String()}
+	p := &fakePrometheus{address: "http://" + ln.Addr().String(), takes: takes}
 	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
 	go func() { _ = p.server.Serve(ln) }()
 	return p, nil
@@ -35,7 +43,14 @@ func (p *fakePrometheus) close() { _ = p.server.Close() }
 
 // ServeHTTP answers in the form of /api/v1/query. A bad answer's time is taken when
 // it has been handed to the network.
-func (p *fakePrometheus) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (p *fakePrometheus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	p.asked++
+	p.mu.Unlock()
+	_, _ = io.Copy(io.Discard, r.Body) // only then it is noticed that whoever asks gives up
+	if p.takes > 0 && pass(r.Context(), p.takes) != nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	value := "0.999"
@@ -63,6 +78,13 @@ func (p *fakePrometheus) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spoilt, p.good, p.bad = false, 0, time.Time{}
+}
+
+// queries is how many queries came.
+func (p *fakePrometheus) queries() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
 }
 
 // spoil makes every further answer bad.

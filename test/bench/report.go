@@ -21,6 +21,8 @@ type report struct {
 	CPUs        int       `json:"cpus"`
 	Rollouts    int       `json:"rollouts"`
 	Idle        int       `json:"idleRollouts"`
+	Runs        int       `json:"analysisRuns"`
+	Queries     int       `json:"queries"`
 	Floor       figures   `json:"floor"`
 	Controllers []column  `json:"controllers"`
 }
@@ -32,16 +34,17 @@ type column struct {
 }
 
 func newReport(o options) *report {
-	return &report{Date: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), Rollouts: o.n, Idle: o.idle}
+	return &report{Date: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), Rollouts: o.n, Idle: o.idle, Runs: o.runs, Queries: o.queries}
 }
 
 // titles say what the scenarios are.
 var titles = map[string]string{
-	"one":     "One canary: five setWeight steps, 2 replicas, NGINX",
-	"many":    "%d such canaries at once",
-	"idle":    "%d healthy Rollouts, nothing to do",
-	"restore": "A bad measurement, analysis every second",
-	"floor":   "Floor: a bare client on the same cluster",
+	"one":      "One canary: five setWeight steps, 2 replicas, NGINX",
+	"many":     "%d such canaries at once",
+	"idle":     "%d healthy Rollouts, nothing to do",
+	"restore":  "A bad measurement, analysis every second",
+	"analyses": "%d AnalysisRuns every 10 s, %d queries",
+	"floor":    "Floor: a bare client on the same cluster",
 }
 
 func (r *report) title(scenario string) string {
@@ -50,6 +53,8 @@ func (r *report) title(scenario string) string {
 		return fmt.Sprintf(titles[scenario], r.Rollouts)
 	case "idle":
 		return fmt.Sprintf(titles[scenario], r.Idle)
+	case "analyses":
+		return fmt.Sprintf(titles[scenario], r.Runs, r.Queries)
 	}
 	return titles[scenario]
 }

@@ -12,7 +12,7 @@ import (
 // restore measures how soon traffic is back on stable after a bad measurement: from
 // Prometheus' first bad answer until a watch tells of weight 0.
 func (b *bench) restore(ctx context.Context, s subject) (rows figures, err error) {
-	prometheus, err := startFakePrometheus()
+	prometheus, err := startFakePrometheus(0)
 	if err != nil {
 		return nil, err
 	}

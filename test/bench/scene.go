@@ -60,14 +60,21 @@ func (b *bench) open(ctx context.Context, s subject, c cast) (*scene, error) {
 
 // prepare makes the namespace and watches it.
 func (sc *scene) prepare(ctx context.Context) error {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
-	if err := sc.bench.client.Create(ctx, ns); err != nil {
-		return fmt.Errorf("creating a namespace: %w", err)
-	}
-	sc.namespace = ns.Name
 	var err error
-	sc.state, err = watch(ctx, sc.bench.cluster.Config, sc.bench.scheme, ns.Name)
+	if sc.namespace, err = sc.bench.newNamespace(ctx); err != nil {
+		return err
+	}
+	sc.state, err = watch(ctx, sc.bench.cluster.Config, sc.bench.scheme, sc.namespace)
 	return err
+}
+
+// newNamespace makes a namespace and returns its name.
+func (b *bench) newNamespace(ctx context.Context) (string, error) {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "bench-"}}
+	if err := b.client.Create(ctx, ns); err != nil {
+		return "", fmt.Errorf("creating a namespace: %w", err)
+	}
+	return ns.Name, nil
 }
 
 // populate creates the Rollouts and waits until they are healthy.
@@ -98,10 +105,15 @@ func (sc *scene) populate(ctx context.Context, c cast) error {
 
 // each does something for every Rollout, several at once.
 func (sc *scene) each(ctx context.Context, do func(context.Context, *v1alpha1.Rollout) error) error {
+	return each(ctx, sc.rollouts, do)
+}
+
+// each does something for every item, several at once.
+func each[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inParallel)
-	for _, ro := range sc.rollouts {
-		group.Go(func() error { return do(ctx, ro) })
+	for _, item := range items {
+		group.Go(func() error { return do(ctx, item) })
 	}
 	return group.Wait()
 }
@@ -131,14 +143,21 @@ func (sc *scene) close(ctx context.Context) error {
 	if sc.namespace == "" {
 		return stopped
 	}
+	return errors.Join(stopped, sc.bench.removeNamespaces(ctx, sc.namespace))
+}
+
+// removeNamespaces deletes namespaces and returns when they are gone. It also works
+// when the context has ended.
+func (b *bench) removeNamespaces(ctx context.Context, names ...string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
 	defer cancel()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: sc.namespace}}
-	if err := sc.bench.client.Delete(ctx, ns); err != nil {
-		return errors.Join(stopped, fmt.Errorf("deleting the namespace: %w", err))
-	}
-	gone := until(ctx, "the namespace to be gone", func() bool {
-		return apierrors.IsNotFound(sc.bench.client.Get(ctx, client.ObjectKeyFromObject(ns), ns))
+	return each(ctx, names, func(ctx context.Context, name string) error {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if err := b.client.Delete(ctx, ns); err != nil {
+			return fmt.Errorf("deleting the namespace: %w", err)
+		}
+		return until(ctx, "the namespace to be gone", func() bool {
+			return apierrors.IsNotFound(b.client.Get(ctx, client.ObjectKeyFromObject(ns), ns))
+		})
 	})
-	return errors.Join(stopped, gone)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,7 +10,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
 func TestCallOf(t *testing.T) {
@@ -191,6 +196,8 @@ func TestFlags(t *testing.T) {
 		"a controller without a kubeconfig is refused":     {"-controller", "other --fast"},
 		"a controller that is only environment is refused": {"-controller", "KUBECONFIG={kubeconfig}"},
 		"measuring nothing at all is refused":              {"-n", "0"},
+		"asking nothing is refused":                        {"-queries", "0"},
+		"halves without a measurement are refused":         {"-runs-for", "19s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if o, err := parse(args); err == nil {
@@ -205,14 +212,27 @@ func TestFlags(t *testing.T) {
 	if got := []string{o.others[0].Name, o.others[1].Name}; !cmp.Equal(got, []string{"other-2", "other-3"}) {
 		t.Errorf("names = %q", got)
 	}
-	command, err := o.others[1].expand("/tmp/k")
-	if err != nil || strings.ContainsAny(command, "{}") || !strings.HasPrefix(command, "exec env /x/other -k /tmp/k -p ") {
-		t.Errorf("expand = %q, %v", command, err)
+	expanded, err := o.others[1].expand("/tmp/k")
+	if err != nil || strings.ContainsAny(expanded.command, "{}") || !strings.HasPrefix(expanded.command, "exec env /x/other -k /tmp/k -p ") {
+		t.Errorf("expand = %+v, %v", expanded, err)
+	}
+	if expanded.metrics != "" || expanded.pprof != "" {
+		t.Errorf("a command that names no ports of its own has some: %+v", expanded)
+	}
+	expanded, err = headway("/x").expand("/tmp/k")
+	if err != nil || strings.ContainsAny(expanded.command, "{}") {
+		t.Fatalf("expand = %+v, %v", expanded, err)
+	}
+	for flag, address := range map[string]string{"--metricsPort ": expanded.metrics, "--enable-pprof-address 127.0.0.1:": expanded.pprof} {
+		port, local := strings.CutPrefix(address, "http://127.0.0.1:")
+		if !local || port == "" || !strings.Contains(expanded.command, flag+port) {
+			t.Errorf("%s is not at %q: %s", flag, address, expanded.command)
+		}
 	}
 }
 
 func TestFakePrometheus(t *testing.T) {
-	p, err := startFakePrometheus()
+	p, err := startFakePrometheus(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,5 +250,172 @@ func TestFakePrometheus(t *testing.T) {
 	p.reset()
 	if good, bad := p.answered(); good != 0 || !bad.IsZero() {
 		t.Errorf("after a reset: %d good answers, first bad %v", good, bad)
+	}
+	if got := p.queries(); got != 2 {
+		t.Errorf("%d queries are counted, want 2", got)
+	}
+}
+
+func TestFakePrometheusTakesItsTime(t *testing.T) {
+	p, err := startFakePrometheus(20 * time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	began := time.Now()
+	send(t, "GET", p.address+"/api/v1/query?query=x", "")
+	if took := time.Since(began); took < 20*time.Millisecond {
+		t.Errorf("an answer took %s, want 20ms or more", took)
+	}
+}
+
+func TestPrometheusThatHangsNeverAnswers(t *testing.T) {
+	p, err := startFakePrometheus(never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	impatient := http.Client{Timeout: 50 * time.Millisecond}
+	if reply, err := impatient.Post(p.address+"/api/v1/query", "text/plain", strings.NewReader("query=x")); err == nil {
+		t.Errorf("it answered %s", reply.Status)
+	}
+	if got := p.queries(); got != 1 {
+		t.Errorf("%d queries are counted, want 1", got)
+	}
+}
+
+func TestSeriesAreReadAsTheyAreWritten(t *testing.T) {
+	got, err := parseSeries(strings.NewReader(`# HELP headway_measurement_late_seconds Time.
+# TYPE headway_measurement_late_seconds histogram
+headway_measurement_late_seconds_bucket{le="0.5"} 3
+headway_measurement_late_seconds_bucket{le="+Inf"} 1.5e+03 1700000000000
+headway_measurement_late_seconds_sum 0.25
+analysis_run_info{namespace="a",name="b"} 1
+go_memstats_heap_alloc_bytes 1.2345e+07
+go_memstats_heap_alloc_bytes{why="a b"} 7
+go_goroutines 9
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := series{
+		`headway_measurement_late_seconds_bucket{le="0.5"}`:  3,
+		`headway_measurement_late_seconds_bucket{le="+Inf"}`: 1500,
+		`headway_measurement_late_seconds_sum`:               0.25,
+		`go_memstats_heap_alloc_bytes`:                       12345000,
+		`go_memstats_heap_alloc_bytes{why="a b"}`:            7,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	for name, text := range map[string]string{
+		"a series without a value is an error":              "go_memstats_heap_alloc_bytes\n",
+		"a series with labels and no value is an error":     `headway_measurement_late_seconds_bucket{le="1"}` + "\n",
+		"a value that is no number is an error":             "go_memstats_heap_alloc_bytes much\n",
+		"a line that is longer than any series is an error": strings.Repeat("x", 1<<17),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := parseSeries(strings.NewReader(text)); err == nil {
+				t.Errorf("read as %v", got)
+			}
+		})
+	}
+}
+
+func TestBucketsAreThoseAddedSinceAScrape(t *testing.T) {
+	earlier := series{`late_bucket{le="0.1"}`: 1, `late_bucket{le="+Inf"}`: 2}
+	now := series{`late_bucket{le="+Inf"}`: 9, `late_bucket{le="0.1"}`: 5, `late_bucket{le="2"}`: 6, "late_sum": 3, `later_bucket{le="7"}`: 1}
+	want := []bucket{{0.1, 4}, {2, 6}, {math.Inf(1), 7}}
+	if diff := cmp.Diff(want, now.since(earlier).buckets("late"), cmp.AllowUnexported(bucket{})); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	inf := math.Inf(1)
+	hundred := []bucket{{1, 50}, {2, 50}, {4, 90}, {inf, 100}}
+	for _, c := range []struct {
+		name    string
+		buckets []bucket
+		q       float64
+		want    [2]float64
+		ok      bool
+	}{
+		{"within the first bucket it is spread from zero", hundred, 0.25, [2]float64{0.5, 1}, true},
+		{"at the end of a bucket it is its bound", hundred, 0.5, [2]float64{1, 1}, true},
+		{"an empty bucket is passed over", hundred, 0.7, [2]float64{3, 4}, true},
+		{"in the last bucket it is the most that is known", hundred, 0.99, [2]float64{4, inf}, true},
+		{"all in the last bucket are beyond every bound", []bucket{{1, 0}, {inf, 5}}, 0.5, [2]float64{1, inf}, true},
+		{"a first bucket that is empty is passed over", []bucket{{1, 0}, {2, 4}, {inf, 4}}, 0.5, [2]float64{1.5, 2}, true},
+		{"without observations there is none", []bucket{{1, 0}, {inf, 0}}, 0.5, [2]float64{}, false},
+		{"without buckets there is none", nil, 0.5, [2]float64{}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			value, bound, ok := quantile(c.buckets, c.q)
+			if got := [2]float64{value, bound}; got != c.want || ok != c.ok {
+				t.Errorf("quantile = %v, %v; want %v, %v", got, ok, c.want, c.ok)
+			}
+		})
+	}
+}
+
+func TestLatenessIsLeftOutOfAControllerThatTellsNone(t *testing.T) {
+	var out sheet
+	out.lateness("late", half{to: mark{served: series{heapSeries: 1}}}.late())
+	out.lateness("late then", []bucket{{0.01, 98}, {math.Inf(1), 100}})
+	want := figures{{"", "late then p50", "ms", 0.5 / 0.98 * 10}, {"", "late then p50, at most", "ms", 10}, {"", "late then p99", "ms", 10}}
+	if diff := cmp.Diff(want, out.rows, cmpopts.EquateApprox(0, 1e-9)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestReadingsTellThePace(t *testing.T) {
+	start := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	before := readings{
+		"steady": {at: at(0), taken: 2, last: at(-3)},
+		"slow":   {at: at(0), taken: 2, failed: 1, last: at(-1)},
+		"new":    {at: at(0)},
+		"stuck":  {at: at(0), taken: 4, last: at(-1)},
+		"gone":   {at: at(0), taken: 7, last: at(-1)},
+	}
+	after := readings{
+		"steady": {at: at(60), taken: 8, last: at(57)},            // 6 in 60 s
+		"slow":   {at: at(40), taken: 6, failed: 3, last: at(47)}, // 4 in 48 s
+		"new":    {at: at(60), taken: 3, last: at(50)},
+		"stuck":  {at: at(60), taken: 4, last: at(-1)},
+	}
+	if got, want := after.rate(before), 6.0/60+4.0/40+3.0/60; math.Abs(got-want) > 1e-9 {
+		t.Errorf("rate = %v, want %v", got, want)
+	}
+	if got := after.failed(before); got != 2 {
+		t.Errorf("failed = %d, want 2", got)
+	}
+	mean, largest := after.drift(before, 10*time.Second)
+	if mean != 800*time.Millisecond || largest != 2*time.Second { // (60 s + 48 s) / 10; 48 s / 4
+		t.Errorf("drift = %s, largest %s; want 800ms, 2s", mean, largest)
+	}
+	if mean, largest := after.drift(readings{}, 10*time.Second); mean != 0 || largest != 0 {
+		t.Errorf("drift of runs without a measurement before = %s, %s; want none", mean, largest)
+	}
+}
+
+func TestReadingCountsErrorsAsMeasurements(t *testing.T) {
+	last := metav1.NewTime(time.Date(2026, 1, 1, 12, 0, 7, 0, time.UTC))
+	run := analysisRun("a", "b", asking("http://x", 1))
+	run.Status.MetricResults = []v1alpha1.MetricResult{{Count: 3, Error: 2, Measurements: []v1alpha1.Measurement{{}, {StartedAt: &last}}}}
+	want := reading{taken: 5, failed: 2, last: last.Time}
+	if diff := cmp.Diff(want, readingOf(run), cmp.AllowUnexported(reading{})); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if got := readingOf(analysisRun("a", "b")); got != (reading{}) {
+		t.Errorf("a run without a measurement reads as %+v", got)
+	}
+}
+
+func TestWavesHaveEveryNumberOnce(t *testing.T) {
+	want := [][]int{{10, 11, 12}, {13, 14}, {15, 16}}
+	if diff := cmp.Diff(want, waves(10, 17, 3)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }

@@ -12,7 +12,12 @@ const pollInterval = 20 * time.Millisecond
 
 // until waits for a condition. The error says what was waited for.
 func until(ctx context.Context, what string, met func() bool) error {
-	ticker := time.NewTicker(pollInterval)
+	return untilEvery(ctx, pollInterval, what, met)
+}
+
+// untilEvery is until for a condition that costs something to look at.
+func untilEvery(ctx context.Context, interval time.Duration, what string, met func() bool) error {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for !met() {
 		select {
