@@ -2,6 +2,7 @@ package analysisrun
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -271,7 +272,7 @@ func TestSecretsAreReadAndHidden(t *testing.T) {
 }
 
 func TestMeasurementsThatCannotBeTaken(t *testing.T) {
-	web := v1alpha1.Metric{Name: "rate", Provider: v1alpha1.MetricProvider{Web: &v1alpha1.WebMetric{URL: "http://x"}}}
+	plugin := v1alpha1.Metric{Name: "rate", Provider: v1alpha1.MetricProvider{Plugin: map[string]json.RawMessage{"example/metric": []byte("{}")}}}
 	secret := newRun(newMetric("rate"))
 	secret.Spec.Args = []v1alpha1.Argument{{Name: "x", ValueFrom: &v1alpha1.ValueFrom{SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "none", Key: "k"}}}}
 	cases := []struct {
@@ -280,7 +281,7 @@ func TestMeasurementsThatCannotBeTaken(t *testing.T) {
 		answer func(context.Context, analysis.Query) analysis.Reply
 		want   string
 	}{
-		{"a provider that is not served", newRun(web), nil, "provider web is not served by this version of Headway"},
+		{"a provider that is not served", newRun(plugin), nil, "provider plugin is not served by this version of Headway"},
 		{"a secret that is missing", secret, nil, `reading secret "none" for args.x`},
 		{"a provider that panics", newRun(newMetric("rate")), func(context.Context, analysis.Query) analysis.Reply { panic("oh") }, "the metric provider broke down"},
 	}
