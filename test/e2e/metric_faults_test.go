@@ -164,7 +164,7 @@ func TestAnEndlessReplyIsNotRead(t *testing.T) {
 		answer,
 		manifest.Metric{Fields: first(enough)},
 		v1alpha1.AnalysisPhaseError,
-		[]string{"larger than 1 MiB", "fewer series"},
+		[]string{"larger than 1 MiB", "make the query return less"},
 		"larger than 1 MiB",
 	})
 	// What was sent and not read is in the buffers of two sockets.
