@@ -7,6 +7,7 @@ package faults
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -243,11 +244,26 @@ func (s *scene) resting(ro *v1alpha1.Rollout) error {
 				return fmt.Errorf("ReplicaSet %s has %s: %s", name, mark, text)
 			}
 		}
-		if rs.GetLabels()[v1alpha1.PodTemplateHashLabel] != st.StableRS && asked > 0 {
+		isStable := rs.GetLabels()[v1alpha1.PodTemplateHashLabel] == st.StableRS
+		if !isStable && asked > 0 {
 			return fmt.Errorf("ReplicaSet %s is left: %s", name, brief(ro))
+		}
+		if isStable && !carries(rs.GetAnnotations(), ro.Spec.Strategy.Canary) {
+			return fmt.Errorf("ReplicaSet %s does not have the metadata of its role yet: %v", name, rs.GetAnnotations())
 		}
 	}
 	return nil
+}
+
+// carries reports whether annotations say that the metadata of the stable role
+// was put on. It follows the promotion by a pass, so what is pending shows late.
+func carries(annotations map[string]string, strategy *v1alpha1.CanaryStrategy) bool {
+	if strategy == nil || strategy.StableMetadata == nil {
+		return true
+	}
+	var has v1alpha1.PodTemplateMetadata
+	err := json.Unmarshal([]byte(annotations[v1alpha1.EphemeralMetadataAnnotation]), &has)
+	return err == nil && cmp.Equal(has, *strategy.StableMetadata)
 }
 
 func brief(ro *v1alpha1.Rollout) string {
