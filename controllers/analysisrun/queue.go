@@ -163,6 +163,7 @@ func (q *queue) follow(t *ticket, now time.Time) bool {
 	if under == nil || !t.fresh(under.since, now) {
 		return false
 	}
+	t.tired.Stop() // the wait is that of the question now
 	under.followers = append(under.followers, t)
 	return true
 }

@@ -135,6 +135,9 @@ func TestAQuestionUnderWayIsNotAskedAgain(t *testing.T) {
 	if got := q.next(noon); len(got) != 2 || got[0] != first || got[1] != other {
 		t.Fatalf("%d get a place", len(got))
 	}
+	if second.tired.Stop() {
+		t.Error("a measurement that follows another still waits for a place")
+	}
 	late.since = noon.Add(time.Second) // due after the question was asked
 	q.add(late)
 	if got := q.next(noon.Add(time.Second)); len(got) != 1 || got[0] != late {
