@@ -234,6 +234,9 @@ func (s *scene) resting(ro *v1alpha1.Rollout) error {
 	if st.Why == nil || st.Why.Code == "ScalingDownOldRevision" {
 		return fmt.Errorf("old pods are left: %s", brief(ro))
 	}
+	if st.Why.Code == "ActionFailed" {
+		return fmt.Errorf("what was refused was not tried again: %s", brief(ro))
+	}
 	for name, rs := range s.watch.Present(observer.ReplicaSet) {
 		asked, _, err := unstructured.NestedInt64(rs.Object, "spec", "replicas")
 		if err != nil {
