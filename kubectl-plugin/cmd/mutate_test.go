@@ -79,6 +79,12 @@ func TestPromoteWritesTheServedPatches(t *testing.T) {
 			[]string{`status ` + version + `"status":{"promoteFull":true}}`},
 			"rollout 'cart' fully promoted\n",
 		},
+		"a full promotion clears spec.paused, or it would stop before its end": {
+			"promote cart --full",
+			[]func(*v1alpha1.Rollout){func(ro *v1alpha1.Rollout) { ro.Spec.Paused = true }},
+			[]string{`main {"spec":{"paused":false}}`, `status {"metadata":{"resourceVersion":"1000"},"status":{"promoteFull":true}}`},
+			"rollout 'cart' fully promoted\n",
+		},
 		"a full promotion of the stable revision writes nothing": {
 			"promote cart --full", []func(*v1alpha1.Rollout){healthy}, nil, "rollout 'cart' fully promoted\n",
 		},
