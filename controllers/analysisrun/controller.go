@@ -26,6 +26,7 @@ import (
 	"github.com/headway-rollouts/headway/analysis/provider/datadog"
 	"github.com/headway-rollouts/headway/analysis/provider/job"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
 )
 
@@ -128,9 +129,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
-// staleRetry is how soon to look again when the cache has not seen our own writes yet.
-const staleRetry = 20 * time.Millisecond
-
 // Reconcile judges what was measured, stores it, and has taken what is due.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	began := r.Clock.Now()
@@ -139,7 +137,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	r.metrics.reconciled(req.NamespacedName, r.Clock.Since(began), err)
+	r.metrics.Reconciled(req.NamespacedName, r.Clock.Since(began), err)
 	return result, err
 }
 
@@ -150,27 +148,24 @@ var errGone = errors.New("the AnalysisRun is gone")
 func (r *Reconciler) forget(key types.NamespacedName) {
 	r.writes.Forget(key)
 	r.desk.forgetKey(key)
-	r.metrics.forget(key)
+	r.metrics.Forget(key)
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	fresh, err := r.writes.Seen(ctx, r.Client, req.NamespacedName, r.Clock.Now())
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("checking for own writes: %w", err)
+	run := v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: req.Namespace, Name: req.Name}}
+	fresh, err := r.writes.Read(ctx, r.Client, &run, r.Clock.Now())
+	if apierrors.IsNotFound(err) {
+		return ctrl.Result{}, errGone
 	}
-	var run v1alpha1.AnalysisRun // read after the writes were seen, so that it is not older than they are
-	if err := r.Client.Get(ctx, req.NamespacedName, &run); err != nil {
-		if apierrors.IsNotFound(err) {
-			return ctrl.Result{}, errGone
-		}
-		return ctrl.Result{}, fmt.Errorf("reading the AnalysisRun: %w", err)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	switch {
 	case !run.DeletionTimestamp.IsZero():
 		r.desk.forgetKey(req.NamespacedName)
 		return ctrl.Result{}, nil
 	case !fresh:
-		return ctrl.Result{RequeueAfter: staleRetry}, nil
+		return outcome.Stale(), nil
 	case run.Status.Phase.Completed():
 		r.desk.forgetKey(req.NamespacedName)
 		return r.expire(ctx, &run)
@@ -185,7 +180,7 @@ func (r *Reconciler) advance(ctx context.Context, run *v1alpha1.AnalysisRun) (ct
 	status, schedule := analysis.Next(run, results, now)
 	if err := r.report(ctx, run, &status); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return ctrl.Result{RequeueAfter: staleRetry}, nil // decided on a run that is no more
+			return outcome.Stale(), nil // decided on a run that is no more
 		}
 		return ctrl.Result{}, fmt.Errorf("storing the status: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 )
 
 // series counts the series of a collector.
@@ -30,14 +31,14 @@ func TestADeletedRunLeavesNoSeries(t *testing.T) {
 	w := newWorld(t, newRun(newMetric("rate")))
 	w.reconcile()
 	w.arrive()
-	if got := series(w.metrics.reconcile); got != 1 {
+	if got := series(w.metrics.Meter); got != 1 {
 		t.Fatalf("%d series of a run that is there", got)
 	}
 	if err := w.Client.Delete(t.Context(), newRun()); err != nil {
 		t.Fatal(err)
 	}
 	w.reconcile()
-	if got := series(w.metrics.reconcile); got != 0 {
+	if got := series(w.metrics.Meter); got != 0 {
 		t.Errorf("%d series of a deleted run", got)
 	}
 }
@@ -100,7 +101,7 @@ func TestAnOldViewCannotTurnAVerdictAround(t *testing.T) {
 	if got := w.status().Phase; got != v1alpha1.AnalysisPhaseFailed {
 		t.Fatalf("the run is %s", got)
 	}
-	if got := other.reconcile(); got.RequeueAfter != staleRetry {
+	if got := other.reconcile(); got.RequeueAfter != outcome.Soon {
 		t.Errorf("looks again after %s", got.RequeueAfter)
 	}
 	behind = false
@@ -131,7 +132,7 @@ func TestAResultSurvivesTheWriteOfAnother(t *testing.T) {
 			return c.Patch(ctx, obj, patch, opts...)
 		},
 	})
-	if got := w.reconcile(); got.RequeueAfter != staleRetry {
+	if got := w.reconcile(); got.RequeueAfter != outcome.Soon {
 		t.Errorf("looks again after %s", got.RequeueAfter)
 	}
 	w.reconcile()

@@ -2,23 +2,21 @@ package analysisrun
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	crmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/reconcilemetrics"
 )
 
 // metrics are the series of the served API.
 type metrics struct {
-	reconcile *prometheus.HistogramVec
-	failures  *prometheus.CounterVec
-	desk      *deskMetrics
+	reconcilemetrics.Meter
+
+	desk *deskMetrics
 }
 
 // deskMetrics tell how measurements are taken. They have no labels, since the
@@ -44,38 +42,14 @@ func newDeskMetrics() *deskMetrics {
 }
 
 func newMetrics(desk *deskMetrics) *metrics {
-	object := []string{"namespace", "name"}
 	return &metrics{
-		reconcile: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "analysis_run_reconcile", Help: "Analysis Run reconciliation performance.", Buckets: []float64{0.01, 0.15, .25, .5, 1},
-		}, object),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "analysis_run_reconcile_error", Help: "Error occurring during the analysis run.",
-		}, object),
-		desk: desk,
+		Meter: reconcilemetrics.New("analysis_run", "Analysis Run reconciliation performance.", "Error occurring during the analysis run."),
+		desk:  desk,
 	}
 }
 
 func (m *metrics) register(reader client.Reader) error {
-	for _, c := range []prometheus.Collector{m.reconcile, m.failures, m.desk.asked, m.desk.shared, m.desk.late, inventory{reader}} {
-		if err := crmetrics.Registry.Register(c); err != nil {
-			return fmt.Errorf("registering a collector: %w", err)
-		}
-	}
-	return nil
-}
-
-func (m *metrics) reconciled(key types.NamespacedName, took time.Duration, err error) {
-	m.reconcile.WithLabelValues(key.Namespace, key.Name).Observe(took.Seconds())
-	if err != nil {
-		m.failures.WithLabelValues(key.Namespace, key.Name).Inc()
-	}
-}
-
-func (m *metrics) forget(key types.NamespacedName) {
-	object := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
-	m.reconcile.DeletePartialMatch(object)
-	m.failures.DeletePartialMatch(object)
+	return reconcilemetrics.Register(m.Meter, m.desk.asked, m.desk.shared, m.desk.late, inventory{reader})
 }
 
 var (

@@ -2,20 +2,17 @@ package analysisrun
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"strings"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/statuspatch"
 )
 
 // report stores a status, and then tells what became true. One that the API
@@ -48,45 +45,20 @@ func tooLarge(err error) bool {
 // store stores a status in one patch of what differs. AnalysisRuns have no
 // status subresource.
 func (r *Reconciler) store(ctx context.Context, run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) error {
-	diff, err := statusDiff(&run.Status, status)
+	diff, err := statuspatch.Diff(&run.Status, status)
 	if err != nil || diff == nil {
 		return err
 	}
-	// A merge patch replaces lists whole, so it must not meet another version of
-	// the run than it was made of, or another run of the same name.
-	body, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": run.UID, "resourceVersion": run.ResourceVersion},
-		"status":   diff,
-	})
+	patch, err := statuspatch.Of(run, diff)
 	if err != nil {
-		return fmt.Errorf("encoding the status: %w", err)
+		return err
 	}
 	into := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name}}
 	c := r.writes.Client(r.Client, client.ObjectKeyFromObject(run), r.Clock.Now())
-	if err := c.Patch(ctx, into, client.RawPatch(types.MergePatchType, body)); err != nil {
+	if err := c.Patch(ctx, into, patch); err != nil {
 		return err //nolint:wrapcheck // The caller says what it was doing, and asks for the kind of error.
 	}
 	return nil
-}
-
-// statusDiff is the merge patch from one status to another; nil when they are equal.
-func statusDiff(from, to *v1alpha1.AnalysisRunStatus) (json.RawMessage, error) {
-	was, err := json.Marshal(from)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the old status: %w", err)
-	}
-	is, err := json.Marshal(to)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the new status: %w", err)
-	}
-	diff, err := jsonpatch.CreateMergePatch(was, is)
-	if err != nil {
-		return nil, fmt.Errorf("comparing statuses: %w", err)
-	}
-	if string(diff) == "{}" {
-		return nil, nil
-	}
-	return diff, nil
 }
 
 // tell sends an Event for every metric that ended, and for the run.

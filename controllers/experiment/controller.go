@@ -10,6 +10,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -18,6 +19,7 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/experiment/plan"
 	"github.com/headway-rollouts/headway/controllers/internal/analysistemplates"
+	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
 	"github.com/headway-rollouts/headway/controllers/internal/settle"
 )
@@ -66,9 +68,6 @@ func New(opts Options) *Reconciler {
 	}
 }
 
-// staleRetry is how soon to look again when the cache has not seen our own writes yet.
-const staleRetry = 20 * time.Millisecond
-
 // Reconcile observes, plans, acts and reports once.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	began := r.Clock.Now()
@@ -76,10 +75,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if errors.Is(err, errGone) {
 		r.writes.Forget(req.NamespacedName)
 		r.settling.Forget(req.NamespacedName)
-		r.metrics.forget(req.NamespacedName)
+		r.metrics.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	r.metrics.reconciled(req.NamespacedName, r.Clock.Since(began), err)
+	r.metrics.Reconciled(req.NamespacedName, r.Clock.Since(began), err)
 	return result, err
 }
 
@@ -87,22 +86,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 var errGone = errors.New("the Experiment is gone")
 
 func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	fresh, err := r.writes.Seen(ctx, r.Client, req.NamespacedName, r.Clock.Now())
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("checking for own writes: %w", err)
+	e := v1alpha1.Experiment{ObjectMeta: metav1.ObjectMeta{Namespace: req.Namespace, Name: req.Name}}
+	fresh, err := r.writes.Read(ctx, r.Client, &e, r.Clock.Now())
+	if apierrors.IsNotFound(err) {
+		return ctrl.Result{}, errGone
 	}
-	var e v1alpha1.Experiment // read after the writes were seen, so that it is not older than they are
-	if err := r.Client.Get(ctx, req.NamespacedName, &e); err != nil {
-		if apierrors.IsNotFound(err) {
-			return ctrl.Result{}, errGone
-		}
-		return ctrl.Result{}, fmt.Errorf("reading the Experiment: %w", err)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	switch {
 	case !e.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // its objects are collected with it
 	case !fresh:
-		return ctrl.Result{RequeueAfter: staleRetry}, nil
+		return outcome.Stale(), nil
 	}
 	seen, err := r.observe(ctx, &e)
 	if err != nil {

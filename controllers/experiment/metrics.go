@@ -2,55 +2,24 @@ package experiment
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	crmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/reconcilemetrics"
 )
 
-// metrics are the series of the served API. They go with their Experiment.
-type metrics struct {
-	reconcile *prometheus.HistogramVec
-	failures  *prometheus.CounterVec
-}
+// metrics are the series of the served API.
+type metrics struct{ reconcilemetrics.Meter }
 
 func newMetrics() *metrics {
-	object := []string{"namespace", "name"}
-	return &metrics{
-		reconcile: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "experiment_reconcile", Help: "Experiments reconciliation performance.", Buckets: []float64{0.01, 0.15, .25, .5, 1},
-		}, object),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "experiment_reconcile_error", Help: "Error occurring during the experiment.",
-		}, object),
-	}
+	return &metrics{reconcilemetrics.New("experiment", "Experiments reconciliation performance.", "Error occurring during the experiment.")}
 }
 
 func (m *metrics) register(reader client.Reader) error {
-	for _, c := range []prometheus.Collector{m.reconcile, m.failures, inventory{reader}} {
-		if err := crmetrics.Registry.Register(c); err != nil {
-			return fmt.Errorf("registering a collector: %w", err)
-		}
-	}
-	return nil
-}
-
-func (m *metrics) reconciled(key types.NamespacedName, took time.Duration, err error) {
-	m.reconcile.WithLabelValues(key.Namespace, key.Name).Observe(took.Seconds())
-	if err != nil {
-		m.failures.WithLabelValues(key.Namespace, key.Name).Inc()
-	}
-}
-
-func (m *metrics) forget(key types.NamespacedName) {
-	object := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
-	m.reconcile.DeletePartialMatch(object)
-	m.failures.DeletePartialMatch(object)
+	return reconcilemetrics.Register(m.Meter, inventory{reader})
 }
 
 var (

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
 	"github.com/headway-rollouts/headway/controllers/rollout/resources"
 	"github.com/headway-rollouts/headway/trafficrouting"
@@ -130,7 +131,7 @@ func (a actor) route(ctx context.Context, p plan.Route) error {
 	changes, err := router(a.client).Apply(ctx, trafficrouting.Ref{Rollout: a.seen.Rollout}, p.Split)
 	a.tell(changes)
 	if err != nil {
-		if !conflictsOnly(err) {
+		if !outcome.ConflictsOnly(err) {
 			a.event(corev1.EventTypeWarning, "TrafficRoutingError", err.Error())
 		}
 		return fmt.Errorf("routing traffic: %w", err)

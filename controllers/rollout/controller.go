@@ -9,6 +9,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
 	"github.com/headway-rollouts/headway/trafficrouting"
@@ -64,9 +66,6 @@ func New(opts Options) *Reconciler {
 	return &Reconciler{Options: opts, metrics: newMetrics(), workloads: workloads{live: opts.Live, sights: opts.Sights}}
 }
 
-// staleRetry is how soon to look again when the cache has not seen our own writes yet.
-const staleRetry = 20 * time.Millisecond
-
 // Reconcile observes, plans, acts and reports once.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	began := r.Clock.Now()
@@ -75,7 +74,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	r.metrics.reconciled(req.NamespacedName, r.Clock.Since(began), err)
+	r.metrics.Reconciled(req.NamespacedName, r.Clock.Since(began), err)
 	return result, err
 }
 
@@ -83,26 +82,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 var errGone = errors.New("the Rollout is gone")
 
 func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	fresh, err := r.writes.Seen(ctx, r.Client, req.NamespacedName, r.Clock.Now())
-	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("checking for own writes: %w", err)
+	ro := v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: req.Namespace, Name: req.Name}}
+	fresh, err := r.writes.Read(ctx, r.Client, &ro, r.Clock.Now())
+	if apierrors.IsNotFound(err) {
+		return ctrl.Result{}, errGone
 	}
-	var ro v1alpha1.Rollout // read after the writes were seen, so that it is not older than they are
-	if err := r.Client.Get(ctx, req.NamespacedName, &ro); err != nil {
-		if apierrors.IsNotFound(err) {
-			return ctrl.Result{}, errGone
-		}
-		return ctrl.Result{}, fmt.Errorf("reading the Rollout: %w", err)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	switch {
 	case !ro.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // its objects are collected with it
 	case !fresh:
-		return ctrl.Result{RequeueAfter: staleRetry}, nil
+		return outcome.Stale(), nil
 	}
 	seen, err := r.observe(ctx, &ro)
 	if errors.Is(err, errBehind) {
-		return ctrl.Result{RequeueAfter: staleRetry}, nil
+		return outcome.Stale(), nil
 	}
 	if err != nil {
 		return ctrl.Result{}, r.unreadable(ctx, &ro, fmt.Errorf("observing: %w", err))
@@ -123,36 +119,3 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 // router serves every Rollout: NGINX is the only one yet, and also takes back what was made for an
 // earlier spec. Validation has refused other routers.
 func router(c client.Client) trafficrouting.Router { return nginx.New(c) }
-
-// outcome turns what carrying out a plan came to into what the queue does next.
-func outcome(p plan.Plan, actErr error, resync time.Duration) (ctrl.Result, error) {
-	if actErr != nil && !conflictsOnly(actErr) {
-		return ctrl.Result{}, actErr
-	}
-	after := p.Wake
-	switch {
-	case actErr != nil: // somebody else wrote first: look again
-		after = staleRetry
-	case after == 0:
-		after = resync
-	}
-	return ctrl.Result{RequeueAfter: after}, nil
-}
-
-// conflictsOnly reports whether nothing failed but preconditions. It looks at
-// every error that was joined: a quota must not hide behind a conflict.
-func conflictsOnly(err error) bool {
-	switch e := err.(type) { //nolint:errorlint // It walks the tree itself.
-	case interface{ Unwrap() []error }:
-		for _, one := range e.Unwrap() {
-			if !conflictsOnly(one) {
-				return false
-			}
-		}
-		return true
-	case interface{ Unwrap() error }:
-		return conflictsOnly(e.Unwrap())
-	default:
-		return apierrors.IsConflict(err)
-	}
-}

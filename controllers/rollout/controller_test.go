@@ -25,15 +25,15 @@ func (empty) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...
 func TestARolloutThatIsGoneLeavesNoSeries(t *testing.T) {
 	r := New(Options{Client: empty{}, Recorder: record.NewFakeRecorder(1)})
 	key := types.NamespacedName{Namespace: "shop", Name: "web"}
-	r.metrics.reconciled(key, 0, nil)
+	r.metrics.Reconciled(key, 0, nil)
 	r.metrics.event(key, plan.Event{Type: "Normal", Reason: "RolloutCompleted"})
-	if n := count(r.metrics.reconcile) + count(r.metrics.events); n != 2 {
+	if n := count(r.metrics.Meter) + count(r.metrics.events); n != 2 {
 		t.Fatalf("%d series before, want 2", n)
 	}
 	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
 		t.Fatal(err)
 	}
-	if n := count(r.metrics.reconcile) + count(r.metrics.events); n != 0 {
+	if n := count(r.metrics.Meter) + count(r.metrics.events); n != 0 {
 		t.Errorf("%d series are left", n)
 	}
 }

@@ -2,55 +2,35 @@ package rollout
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	crmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/reconcilemetrics"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
 )
 
-// metrics are the series of the served API. Their labels are the namespace and
-// name of a Rollout, never anything a user writes into one, and they go with it.
+// metrics are the series of the served API.
 type metrics struct {
-	reconcile *prometheus.HistogramVec
-	failures  *prometheus.CounterVec
-	events    *prometheus.CounterVec
+	reconcilemetrics.Meter
+
+	events *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
-	object := []string{"namespace", "name"}
 	return &metrics{
-		reconcile: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "rollout_reconcile", Help: "Rollout reconciliation performance.", Buckets: []float64{0.01, 0.15, .25, .5, 1},
-		}, object),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollout_reconcile_error", Help: "Error occurring during the rollout.",
-		}, object),
+		Meter: reconcilemetrics.New("rollout", "Rollout reconciliation performance.", "Error occurring during the rollout."),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollout_events_total", Help: "Count of rollout events.",
-		}, append(object, "type", "reason")),
+		}, append(reconcilemetrics.Labels(), "type", "reason")),
 	}
 }
 
 func (m *metrics) register(reader client.Reader) error {
-	for _, c := range []prometheus.Collector{m.reconcile, m.failures, m.events, inventory{reader}} {
-		if err := crmetrics.Registry.Register(c); err != nil {
-			return fmt.Errorf("registering a collector: %w", err)
-		}
-	}
-	return nil
-}
-
-func (m *metrics) reconciled(key types.NamespacedName, took time.Duration, err error) {
-	m.reconcile.WithLabelValues(key.Namespace, key.Name).Observe(took.Seconds())
-	if err != nil {
-		m.failures.WithLabelValues(key.Namespace, key.Name).Inc()
-	}
+	return reconcilemetrics.Register(m.Meter, m.events, inventory{reader})
 }
 
 func (m *metrics) event(key types.NamespacedName, e plan.Event) {
@@ -58,10 +38,8 @@ func (m *metrics) event(key types.NamespacedName, e plan.Event) {
 }
 
 func (m *metrics) forget(key types.NamespacedName) {
-	object := prometheus.Labels{"namespace": key.Namespace, "name": key.Name}
-	m.reconcile.DeletePartialMatch(object)
-	m.failures.DeletePartialMatch(object)
-	m.events.DeletePartialMatch(object)
+	m.Forget(key)
+	reconcilemetrics.Forget(key, m.events.MetricVec)
 }
 
 var (

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
 	"github.com/headway-rollouts/headway/controllers/rollout/resources"
 )
@@ -141,7 +142,7 @@ func TestWhatSomebodyElseChangedIsNotTakenOverNorScaled(t *testing.T) {
 			Snapshot: plan.Snapshot{Rollout: webRollout(nil)}, workload: resources.OfDeployment(d),
 			replicaSets: map[string]*appsv1.ReplicaSet{"abc": rs}, unselected: map[string]*appsv1.ReplicaSet{"web-abc": rs},
 		}
-		if err := r.act(t.Context(), seen, []plan.Action{action}); !conflictsOnly(err) || err == nil {
+		if err := r.act(t.Context(), seen, []plan.Action{action}); !outcome.ConflictsOnly(err) || err == nil {
 			t.Errorf("%s: %v, want a conflict", name, err)
 		}
 	}

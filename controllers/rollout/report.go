@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,7 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 	"github.com/headway-rollouts/headway/controllers/internal/settle"
+	"github.com/headway-rollouts/headway/controllers/internal/statuspatch"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
 )
 
@@ -26,42 +27,42 @@ func (r *Reconciler) report(ctx context.Context, seen *observed, p plan.Plan, ac
 	if len(seen.refused) > 0 {
 		p.Status = plan.Refused(seen.Snapshot, p.Status, seen.refused[0].pod, seen.refused[0].reason)
 	}
-	if actErr != nil && !conflictsOnly(actErr) {
+	if actErr != nil && !outcome.ConflictsOnly(actErr) {
 		p.Status = plan.Failed(seen.Snapshot, p.Status, actErr)
 	}
-	diff, err := statusDiff(&ro.Status, &p.Status)
+	diff, err := statuspatch.Diff(&ro.Status, &p.Status)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if diff == nil {
 		r.deferred.Forget(key)
-		return outcome(p, actErr, r.Resync)
+		return outcome.Of(p.Wake, r.Resync, actErr)
 	}
 	if wait := r.deferred.wait(key, &ro.Status, &p.Status, seen.Now); wait > 0 && actErr == nil {
 		if p.Wake == 0 || wait < p.Wake {
 			p.Wake = wait
 		}
-		return outcome(p, nil, r.Resync)
+		return outcome.Of(p.Wake, r.Resync, nil)
 	}
 	r.deferred.Forget(key)
 	ctrl.LoggerFrom(ctx).V(1).Info("Storing the status", "patch", string(diff))
 	if err := r.patchStatus(ctx, ro, diff, seen.Now); err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return ctrl.Result{RequeueAfter: staleRetry}, nil // decided on a Rollout that is no more
+			return outcome.Stale(), nil // decided on a Rollout that is no more
 		}
 		return ctrl.Result{}, fmt.Errorf("storing the status: %w", err)
 	}
 	for _, e := range p.Events {
 		r.emit(ro, e)
 	}
-	return outcome(p, actErr, r.Resync)
+	return outcome.Of(p.Wake, r.Resync, actErr)
 }
 
 // unreadable tells why a Rollout could not be observed, and returns that error.
 func (r *Reconciler) unreadable(ctx context.Context, ro *v1alpha1.Rollout, cause error) error {
 	now := r.Clock.Now()
 	st := plan.Unreadable(plan.Snapshot{Now: now, Rollout: ro}, cause)
-	diff, err := statusDiff(&ro.Status, &st)
+	diff, err := statuspatch.Diff(&ro.Status, &st)
 	if err == nil && diff != nil {
 		err = r.patchStatus(ctx, ro, diff, now)
 	}
@@ -72,36 +73,13 @@ func (r *Reconciler) unreadable(ctx context.Context, ro *v1alpha1.Rollout, cause
 }
 
 func (r *Reconciler) patchStatus(ctx context.Context, ro *v1alpha1.Rollout, diff json.RawMessage, now time.Time) error {
-	body, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": ro.ResourceVersion},
-		"status":   diff,
-	})
+	patch, err := statuspatch.Of(ro, diff)
 	if err != nil {
-		return fmt.Errorf("encoding the status: %w", err)
+		return err
 	}
 	into := &v1alpha1.Rollout{ObjectMeta: identity(ro)}
 	c := r.writes.Client(r.Client, client.ObjectKeyFromObject(ro), now)
-	return c.Status().Patch(ctx, into, client.RawPatch(types.MergePatchType, body)) //nolint:wrapcheck // report says what it was doing.
-}
-
-// statusDiff is the merge patch from one status to another; nil when they are equal.
-func statusDiff(from, to *v1alpha1.RolloutStatus) (json.RawMessage, error) {
-	was, err := json.Marshal(from)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the old status: %w", err)
-	}
-	is, err := json.Marshal(to)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the new status: %w", err)
-	}
-	diff, err := jsonpatch.CreateMergePatch(was, is)
-	if err != nil {
-		return nil, fmt.Errorf("comparing statuses: %w", err)
-	}
-	if string(diff) == "{}" {
-		return nil, nil
-	}
-	return diff, nil
+	return c.Status().Patch(ctx, into, patch) //nolint:wrapcheck // report says what it was doing.
 }
 
 // deferrals hold back status writes that only count pods, or say that a new
@@ -120,7 +98,7 @@ func (d *deferrals) wait(key types.NamespacedName, from, to *v1alpha1.RolloutSta
 // onlyCounts reports whether two statuses differ in pod counts, and what is said about them, alone.
 func onlyCounts(from, to *v1alpha1.RolloutStatus) bool {
 	a, b := withoutCounts(from), withoutCounts(to)
-	diff, err := statusDiff(&a, &b)
+	diff, err := statuspatch.Diff(&a, &b)
 	return err == nil && diff == nil && from.Phase == to.Phase
 }
 

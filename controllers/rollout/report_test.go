@@ -1,15 +1,11 @@
 package rollout
 
 import (
-	"errors"
-	"fmt"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -71,39 +67,5 @@ func TestAStatusWaitsNoLongerThanTheSettleTime(t *testing.T) {
 	d.Forget(key)
 	if wait := d.wait(key, status(), counted, began.Add(time.Hour)); wait != settle.Time {
 		t.Errorf("after it was written the next one waits %s, want %s", wait, settle.Time)
-	}
-}
-
-func TestOnlyConflictsAreRetriedQuietly(t *testing.T) {
-	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "replicasets"}, "web", errors.New("changed"))
-	other := errors.New("quota exceeded")
-	for name, c := range map[string]struct {
-		err  error
-		want bool
-	}{
-		"a conflict":                   {conflict, true},
-		"a wrapped conflict":           {fmt.Errorf("scaling: %w", conflict), true},
-		"two conflicts":                {errors.Join(fmt.Errorf("scaling: %w", conflict), conflict), true},
-		"another error":                {other, false},
-		"a conflict and another error": {errors.Join(conflict, fmt.Errorf("creating: %w", other)), false},
-		"conflicts within a router":    {fmt.Errorf("routing: %w", errors.Join(conflict, other)), false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := conflictsOnly(c.err); got != c.want {
-				t.Errorf("conflictsOnly = %v, want %v", got, c.want)
-			}
-		})
-	}
-}
-
-func TestTheStatusPatchHoldsOnlyWhatDiffers(t *testing.T) {
-	to := status()
-	to.Abort, to.CurrentStepIndex = true, nil
-	diff, err := statusDiff(status(), to)
-	if err != nil || string(diff) != `{"abort":true,"currentStepIndex":null}` {
-		t.Errorf("diff = %s, %v", diff, err)
-	}
-	if diff, err := statusDiff(status(), status()); diff != nil || err != nil {
-		t.Errorf("equal statuses differ by %s, %v", diff, err)
 	}
 }

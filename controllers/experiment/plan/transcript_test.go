@@ -1,11 +1,9 @@
 package plan_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,47 +15,11 @@ import (
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/experiment/plan"
+	"github.com/headway-rollouts/headway/test/transcript"
 )
 
-var update = flag.Bool("update", false, "write the transcripts again")
-
-// TestTranscripts plays the stories in testdata. A story is a list of blocks:
-// what happens, a line of dashes, and what the planner then does until it has
-// nothing more to do. Rewrite with -update, and keep only what you understand.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
-	}
-}
-
-func play(t *testing.T, file string) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &story{T: t}
-	var out []string
-	for _, block := range strings.Split(strings.TrimSpace(string(data)), "\n\n") {
-		commands, _, _ := strings.Cut(block, "\n----")
-		out = append(out, s.block(commands))
-	}
-	got := strings.Join(out, "\n\n") + "\n"
-	if s.cluster != nil && len(s.cluster.broken) > 0 {
-		t.Errorf("rules broken:\n%s", strings.Join(s.cluster.broken, "\n"))
-	}
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(string(data), got); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", file, diff)
-	}
+	transcript.Play(t, "testdata/*.txt", func(t *testing.T) transcript.Story { return &story{T: t} })
 }
 
 // story is a transcript being played.
@@ -66,23 +28,25 @@ type story struct {
 	cluster *cluster
 }
 
-// block runs the commands of a block and then the planner, until it rests.
-func (s *story) block(commands string) string {
-	lines := strings.Split(strings.TrimSpace(commands), "\n")
-	if strings.HasPrefix(lines[0], "#") {
-		return strings.Join(lines, "\n")
-	}
+// Tell runs commands and then the planner, until it rests.
+func (s *story) Tell(commands []string) []string {
 	from := 0
 	if s.cluster != nil {
 		from = len(s.cluster.log)
 	}
-	for _, command := range lines {
+	for _, command := range commands {
 		s.do(command)
 	}
 	s.rest()
-	out := append(lines, "----")
-	out = append(out, s.cluster.log[from:]...)
-	return strings.Join(append(out, s.summary()...), "\n")
+	return append(slices.Clone(s.cluster.log[from:]), s.summary()...)
+}
+
+// Broken are the rules of the model that were broken.
+func (s *story) Broken() []string {
+	if s.cluster == nil {
+		return nil
+	}
+	return s.cluster.broken
 }
 
 func (s *story) rest() {

@@ -71,6 +71,22 @@ func (l *Log) Seen(ctx context.Context, cache client.Reader, owner types.Namespa
 	return fresh, failure
 }
 
+// Read reads the object that is named by its namespace and name, and reports
+// whether the cache shows every write made on its behalf. It reads after it
+// looked for them, so that the object is not older than they are. The error of
+// an object that is gone is NotFound.
+func (l *Log) Read(ctx context.Context, cache client.Reader, object client.Object, now time.Time) (bool, error) {
+	key := client.ObjectKeyFromObject(object)
+	fresh, err := l.Seen(ctx, cache, key, now)
+	if err != nil {
+		return false, fmt.Errorf("checking for own writes: %w", err)
+	}
+	if err := cache.Get(ctx, key, object); err != nil {
+		return false, fmt.Errorf("reading the object: %w", err)
+	}
+	return fresh, nil
+}
+
 // Forget drops the writes on behalf of an owner that is gone: the cache may never show them.
 func (l *Log) Forget(owner types.NamespacedName) {
 	l.mu.Lock()

@@ -21,8 +21,8 @@ func TestWhatAnAutoscalerSees(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := &story{t: t}
-			s.block(c.rollout)
-			s.block("deploy v2")
+			s.Tell([]string{c.rollout})
+			s.Tell([]string{"deploy v2"})
 			st := s.cluster.Rollout.Status
 			if st.HPAReplicas != c.replicas || st.Selector != c.selector || st.Phase != v1alpha1.RolloutPhasePaused {
 				t.Errorf("it sees %d pods of %s in phase %s, want %d of %s", st.HPAReplicas, st.Selector, st.Phase, c.replicas, c.selector)

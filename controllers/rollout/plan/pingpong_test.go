@@ -11,7 +11,7 @@ import (
 func TestPingPongIsRecordedWithThePromotion(t *testing.T) {
 	t.Parallel()
 	s := &story{t: t}
-	s.block("rollout replicas=2 pingPong steps=50,pause")
+	s.Tell([]string{"rollout replicas=2 pingPong steps=50,pause"})
 	for _, c := range []struct {
 		event          string
 		is             v1alpha1.PingPongType
@@ -26,7 +26,7 @@ func TestPingPongIsRecordedWithThePromotion(t *testing.T) {
 		{"deploy v4", v1alpha1.PPPong, "pong", "ping", 50},
 		{"promote", v1alpha1.PPPing, "ping", "pong", 0},
 	} {
-		s.block(c.event)
+		s.Tell([]string{c.event})
 		st := s.cluster.Rollout.Status.Canary
 		stable, canary := st.Weights.Stable, st.Weights.Canary
 		if st.StablePingPong != c.is || stable.ServiceName != c.stable || canary.ServiceName != c.canary || canary.Weight != c.weight {

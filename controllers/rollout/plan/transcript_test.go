@@ -1,10 +1,7 @@
 package plan_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,47 +17,11 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
 	"github.com/headway-rollouts/headway/test/sim"
+	"github.com/headway-rollouts/headway/test/transcript"
 )
 
-var update = flag.Bool("update", false, "write the transcripts again")
-
-// TestTranscripts plays the stories in testdata. A story is a list of blocks:
-// what happens, a line of dashes, and what the planner then does until it has
-// nothing more to do. Rewrite with -update, and keep only what you understand.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
-	}
-}
-
-func play(t *testing.T, file string) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &story{t: t}
-	var out []string
-	for _, block := range strings.Split(strings.TrimSpace(string(data)), "\n\n") {
-		commands, _, _ := strings.Cut(block, "\n----")
-		out = append(out, s.block(commands))
-	}
-	got := strings.Join(out, "\n\n") + "\n"
-	if s.cluster != nil && len(s.cluster.Broken) > 0 {
-		t.Errorf("invariants broken:\n%s", strings.Join(s.cluster.Broken, "\n"))
-	}
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(string(data), got); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", file, diff)
-	}
+	transcript.Play(t, "testdata/*.txt", func(t *testing.T) transcript.Story { return &story{t: t} })
 }
 
 // story is a transcript being played.
@@ -70,17 +31,13 @@ type story struct {
 	stuck   bool // pods do not become available by themselves
 }
 
-// block runs the commands of a block and then the planner, until it rests.
-func (s *story) block(commands string) string {
-	lines := strings.Split(strings.TrimSpace(commands), "\n")
+// Tell runs commands and then the planner, until it rests.
+func (s *story) Tell(commands []string) []string {
 	from := 0
 	if s.cluster != nil {
 		from = len(s.cluster.Log)
 	}
-	if strings.HasPrefix(lines[0], "#") {
-		return strings.Join(lines, "\n")
-	}
-	for _, command := range lines {
+	for _, command := range commands {
 		s.do(command)
 	}
 	s.rest()
@@ -91,10 +48,18 @@ func (s *story) block(commands string) string {
 		}
 	}
 	out = append(out, s.summary()...)
-	if slices.Contains(lines, "status") {
+	if slices.Contains(commands, "status") {
 		out = append(out, details(s.cluster.Rollout.Status)...)
 	}
-	return strings.Join(append(append(lines, "----"), out...), "\n")
+	return out
+}
+
+// Broken are the invariants of the model that were broken.
+func (s *story) Broken() []string {
+	if s.cluster == nil {
+		return nil
+	}
+	return s.cluster.Broken
 }
 
 // details are what a status says beyond its summary.
