@@ -26,6 +26,13 @@ var additive = map[string][]string{
 		"spec.initialAnalysis", "spec.onFailure", "spec.scaleAccounting",
 		"status.initialAnalysisRunStatus", "status.why",
 	},
+	"AnalysisTemplate":        {"spec.metrics[].minSamples", "spec.metrics[].noData"},
+	"ClusterAnalysisTemplate": {"spec.metrics[].minSamples", "spec.metrics[].noData"},
+	"AnalysisRun": {
+		"spec.metrics[].minSamples", "spec.metrics[].noData",
+		"status.metricResults[].ignored", "status.why",
+	},
+	"Experiment": {"status.why"},
 }
 
 // topmost are the paths that are not below another one of them, which comes first.

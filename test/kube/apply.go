@@ -13,9 +13,11 @@ import (
 	"slices"
 	"time"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery"
@@ -88,9 +90,10 @@ func (c *Cluster) mapping(ctx context.Context, kind schema.GroupVersionKind) (*m
 }
 
 // InstallCRDs applies every CustomResourceDefinition under the folder and waits until
-// all are Established.
+// all are Established and discovery tells of them: a client made before that knows
+// no such kind.
 func (c *Cluster) InstallCRDs(ctx context.Context, dir string) error {
-	var names []string
+	var definitions []*unstructured.Unstructured
 	files := os.DirFS(dir)
 	err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" {
@@ -111,19 +114,41 @@ func (c *Cluster) InstallCRDs(ctx context.Context, dir string) error {
 			if err := c.applyObject(ctx, "", obj); err != nil {
 				return fmt.Errorf("applying %s: %w", path, err)
 			}
-			names = append(names, obj.GetName())
+			definitions = append(definitions, obj)
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("installing CRDs from %s: %w", dir, err)
 	}
-	for _, name := range names {
-		if err := c.waitEstablished(ctx, name); err != nil {
-			return fmt.Errorf("waiting for CRD %s: %w", name, err)
+	c.mapper.Reset()
+	for _, definition := range definitions {
+		if err := c.waitEstablished(ctx, definition.GetName()); err != nil {
+			return fmt.Errorf("waiting for CRD %s: %w", definition.GetName(), err)
+		}
+		if err := c.waitDiscovered(ctx, definition); err != nil {
+			return fmt.Errorf("waiting for CRD %s: %w", definition.GetName(), err)
 		}
 	}
-	c.mapper.Reset()
+	return nil
+}
+
+// waitDiscovered waits until discovery tells of every served version of a definition,
+// which is up to a second after it is Established.
+func (c *Cluster) waitDiscovered(ctx context.Context, definition *unstructured.Unstructured) error {
+	var crd apiextensionsv1.CustomResourceDefinition
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(definition.Object, &crd); err != nil {
+		return fmt.Errorf("reading it: %w", err)
+	}
+	for _, version := range crd.Spec.Versions {
+		kind := schema.GroupVersionKind{Group: crd.Spec.Group, Version: version.Name, Kind: crd.Spec.Names.Kind}
+		if !version.Served {
+			continue
+		}
+		if _, err := c.mapping(ctx, kind); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -13,8 +13,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/restmapper"
 
 	"github.com/headway-rollouts/headway/test/kube"
 )
@@ -406,6 +409,18 @@ spec:
 	}
 	if err := w.cluster.InstallCRDs(t.Context(), dir); err != nil {
 		t.Fatal(err)
+	}
+	// A mapper asks once and believes what it is told.
+	discovery, err := discovery.NewDiscoveryClientForConfig(w.cluster.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := restmapper.GetAPIGroupResources(discovery)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restmapper.NewDiscoveryRESTMapper(groups).RESTMapping(schema.GroupKind{Group: "example.com", Kind: "Thing"}, "v1"); err != nil {
+		t.Errorf("a client that is made right after: %v", err)
 	}
 	w.apply("# nothing\n---\napiVersion: example.com/v1\nkind: Thing\nmetadata: {name: one}\n---\napiVersion: example.com/v1\nkind: Thing\nmetadata: {name: two}\n")
 }
