@@ -6,7 +6,6 @@ import (
 	"math"
 	"reflect"
 	"slices"
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -34,7 +33,7 @@ func Decide(metric *v1alpha1.Metric, reply Reply, samples *float64, now time.Tim
 	}
 	if metric.MinSamples != nil && why == "" {
 		counted := samplesOf(reply.Result, samples)
-		reply.Metadata = merged(reply.Metadata, map[string]string{SamplesKey: plainNumber(counted)})
+		reply.Metadata = merged(reply.Metadata, map[string]string{SamplesKey: Number(counted)})
 		why = tooFew(counted, metric.MinSamples.Least)
 	}
 	if why == "" && metric.NoData != "" {
@@ -79,7 +78,7 @@ func samplesOf(result any, counted *float64) float64 {
 // enough. NaN and infinity are no number of samples.
 func tooFew(samples float64, least intstr.IntOrString) string {
 	if asked := number(&least, 1); !(samples >= float64(asked)) || math.IsInf(samples, 0) {
-		return fmt.Sprintf("the metric has no data: %s of at least %d samples", plainNumber(samples), asked)
+		return fmt.Sprintf("the metric has no data: %s of at least %d samples", Number(samples), asked)
 	}
 	return ""
 }
@@ -122,11 +121,4 @@ func Samples(result any) (float64, error) {
 	default:
 		return 0, fmt.Errorf("minSamples.query gives %T, not a number", result)
 	}
-}
-
-func plainNumber(f float64) string {
-	if math.IsNaN(f) {
-		return "NaN"
-	}
-	return strconv.FormatFloat(f, 'f', -1, 64)
 }

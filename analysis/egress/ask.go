@@ -28,6 +28,9 @@ type Request struct {
 	Header http.Header
 	// Body to send; default none.
 	Body []byte
+	// JSON to send as the body, in place of Body, where it is not nil. The header
+	// says so unless it says something else.
+	JSON any
 	Options
 }
 
@@ -55,9 +58,18 @@ func (c *Client) Ask(ctx context.Context, r Request) ([]byte, error) {
 	if method == "" {
 		method = http.MethodGet
 	}
+	if r.JSON != nil {
+		var err error
+		if r.Body, err = json.Marshal(r.JSON); err != nil {
+			return nil, fmt.Errorf("encoding the question: %w", err)
+		}
+	}
 	request, err := http.NewRequestWithContext(ctx, method, r.URL, bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, errors.New("the request cannot be made of this method and URL")
+	}
+	if r.JSON != nil {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	for key, values := range r.Header {
 		request.Header[key] = values

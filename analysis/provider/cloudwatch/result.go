@@ -3,7 +3,6 @@ package cloudwatch
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -108,11 +107,7 @@ func texts(prefix string, messages []MessageData) []string {
 func textOf(results []MetricDataResult) string {
 	parts := make([]string, len(results))
 	for i, result := range results {
-		values := make([]string, len(result.Values))
-		for k, value := range result.Values {
-			values[k] = strconv.FormatFloat(value, 'f', -1, 64)
-		}
-		parts[i] = "[" + strings.Join(values, ",") + "]"
+		parts[i] = analysis.Numbers(result.Values)
 	}
 	return "[" + strings.Join(parts, ",") + "]"
 }

@@ -111,13 +111,13 @@ func valueOf(columns []column) (analysis.Reply, error) {
 	case len(rows) == 0:
 		return nothing(), nil
 	case !grouped:
-		return analysis.Reply{Result: rows[0].Value, Value: number(rows[0].Value)}, nil
+		return analysis.Reply{Result: rows[0].Value, Value: analysis.Number(rows[0].Value)}, nil
 	}
-	values, text := make([]float64, len(rows)), make([]string, len(rows))
+	values := make([]float64, len(rows))
 	for i, row := range rows {
-		values[i], text[i] = row.Value, number(row.Value)
+		values[i] = row.Value
 	}
-	return analysis.Reply{Result: values, Value: "[" + strings.Join(text, ",") + "]", Metadata: metadata(rows)}, nil
+	return analysis.Reply{Result: values, Value: analysis.Numbers(values), Metadata: metadata(rows)}, nil
 }
 
 // rowsOf joins the first column of numbers and the names of its rows.

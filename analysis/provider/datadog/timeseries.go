@@ -45,7 +45,7 @@ func (p *Provider) timeseries(ctx context.Context, q question) (analysis.Reply, 
 			return analysis.Reply{}, errForeign
 		}
 		if value := point[1]; value != nil {
-			return analysis.Reply{Result: *value, Value: number(*value)}, nil
+			return analysis.Reply{Result: *value, Value: analysis.Number(*value)}, nil
 		}
 	}
 	return nothing(), nil
@@ -55,8 +55,4 @@ func (p *Provider) timeseries(ctx context.Context, q question) (analysis.Reply, 
 // may provide for it with isNil or default.
 func nothing() analysis.Reply {
 	return analysis.Reply{Value: "[]", NoData: true}
-}
-
-func number(f float64) string {
-	return strconv.FormatFloat(f, 'f', -1, 64)
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +45,7 @@ func (p *Provider) Measure(ctx context.Context, q analysis.Query) analysis.Reply
 	if err != nil {
 		return analysis.Failure(err)
 	}
-	return analysis.Reply{Result: values, Value: list(values), NoData: len(values) == 0}
+	return analysis.Reply{Result: values, Value: analysis.Numbers(values), NoData: len(values) == 0}
 }
 
 func (p *Provider) measure(ctx context.Context, metric *v1alpha1.GraphiteMetric) ([]float64, error) {
@@ -119,12 +118,4 @@ func valuesOf(reply []series) ([]float64, error) {
 		}
 	}
 	return values, nil
-}
-
-func list(values []float64) string {
-	parts := make([]string, len(values))
-	for i, value := range values {
-		parts[i] = strconv.FormatFloat(value, 'f', -1, 64)
-	}
-	return "[" + strings.Join(parts, ",") + "]"
 }

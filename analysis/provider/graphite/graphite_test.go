@@ -205,8 +205,8 @@ func FuzzReply(f *testing.F) {
 		if diff := cmp.Diff(told(body), got, cmpopts.EquateNaNs()); diff != "" {
 			t.Fatal(diff)
 		}
-		if list(got) == "" || len(got) > maxPoints {
-			t.Fatalf("%d values as %q", len(got), list(got))
+		if analysis.Numbers(got) == "" || len(got) > maxPoints {
+			t.Fatalf("%d values as %q", len(got), analysis.Numbers(got))
 		}
 	})
 }

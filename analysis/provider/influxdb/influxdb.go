@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/annotatedcsv"
 	"github.com/headway-rollouts/headway/analysis/egress"
 )
 
@@ -41,9 +42,9 @@ func (p *Provider) Measure(ctx context.Context, q analysis.Query) analysis.Reply
 	if err != nil {
 		return analysis.Failure(err)
 	}
-	values, err := decode(string(text))
+	values, err := annotatedcsv.Values(string(text))
 	if err != nil {
-		return analysis.Failure(fmt.Errorf("influxdb: %w", err))
+		return analysis.Failure(fmt.Errorf("influxdb: %s", egress.Brief(err.Error())))
 	}
 	reply := analysis.Reply{Result: values, Value: fmt.Sprint(values)}
 	if len(values) == 0 {

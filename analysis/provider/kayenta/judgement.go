@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/headway-rollouts/headway/analysis"
@@ -66,7 +65,7 @@ func (j judgement) why() string {
 }
 
 func judge(score float64, threshold v1alpha1.KayentaThreshold) analysis.Reply {
-	reply := analysis.Reply{Phase: v1alpha1.AnalysisPhaseSuccessful, Value: strconv.FormatFloat(score, 'f', -1, 64)}
+	reply := analysis.Reply{Phase: v1alpha1.AnalysisPhaseSuccessful, Value: analysis.Number(score)}
 	switch {
 	case score >= float64(threshold.Pass):
 	case score >= float64(threshold.Marginal):

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headway-rollouts/headway/analysis/egress"
+	"github.com/headway-rollouts/headway/analysis/provider/prometheus/promql"
 	"github.com/headway-rollouts/headway/analysis/provider/providertest"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -46,9 +47,9 @@ func TestRepliesThatGrowWhenDecodedAreRefused(t *testing.T) {
 
 func TestAsManySamplesAsAreAcceptedMayHaveLabels(t *testing.T) {
 	sample := `{"metric":{"a":"1","b":"2","c":"3","d":"4","e":"5","f":"6"},"value":[1,"1"]}`
-	url := answering(t, answer("vector", "["+strings.Repeat(sample+",", maxSamples-1)+sample+"]"))
+	url := answering(t, answer("vector", "["+strings.Repeat(sample+",", promql.MaxSamples-1)+sample+"]"))
 	got := atHome(url).Measure(t.Context(), queryTo(""))
-	if values, ok := got.Result.([]float64); !ok || len(values) != maxSamples {
+	if values, ok := got.Result.([]float64); !ok || len(values) != promql.MaxSamples {
 		t.Errorf("got %s %s", got.Phase, got.Message)
 	}
 }

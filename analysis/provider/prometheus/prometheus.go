@@ -1,21 +1,23 @@
+// Package prometheus measures with PromQL: a query at this moment, or over a
+// range of time. It judges nothing. It is asked by the controller of
+// AnalysisRuns; it knows nothing of runs.
 package prometheus
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
-	"github.com/prometheus/common/model"
+	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/authentication"
 	"github.com/headway-rollouts/headway/analysis/egress"
 	"github.com/headway-rollouts/headway/analysis/egress/aws"
-	"github.com/headway-rollouts/headway/analysis/expr"
+	"github.com/headway-rollouts/headway/analysis/provider/prometheus/promql"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -25,10 +27,16 @@ const (
 	ResolvedQuery = "ResolvedPrometheusQuery"
 	// Warnings are what the server says about the query besides its result.
 	Warnings = "warnings"
+	// Sigv4 says why nothing was signed.
+	Sigv4 = "sigv4"
 )
 
-// defaultTimeout is how long a query may take unless the metric says otherwise.
-const defaultTimeout = 30 * time.Second
+const (
+	// managed is a part of every address of Amazon Managed Service for Prometheus.
+	managed = "aps-workspaces"
+	// defaultTimeout is how long a query may take unless the metric says otherwise.
+	defaultTimeout = 30 * time.Second
+)
 
 // Provider measures with PromQL.
 type Provider struct {
@@ -68,7 +76,7 @@ func (p *Provider) Measure(ctx context.Context, q analysis.Query) analysis.Reply
 }
 
 func (p *Provider) measure(ctx context.Context, metric *v1alpha1.PrometheusMetric, q analysis.Query) (analysis.Reply, error) {
-	timeout, err := timeoutOf(metric)
+	timeout, err := egress.Timeout("prometheus timeout", ptr.Deref(metric.Timeout, 0), defaultTimeout)
 	if err != nil {
 		return analysis.Reply{}, err
 	}
@@ -78,28 +86,11 @@ func (p *Provider) measure(ctx context.Context, metric *v1alpha1.PrometheusMetri
 	if err != nil {
 		return analysis.Reply{}, err
 	}
-	answer, warnings, err := ask(ctx, client, metric, q.Now)
-	if err != nil {
-		return analysis.Reply{}, explain(err)
+	reply, warnings, err := promql.Ask(ctx, client, metric, q.Now)
+	if warnings != "" {
+		reply.Metadata = map[string]string{Warnings: warnings}
 	}
-	value, text, err := valueOf(answer)
-	if err != nil {
-		return analysis.Reply{}, err
-	}
-	return analysis.Reply{Result: value, Value: text, Metadata: warned(warnings)}, nil
-}
-
-func timeoutOf(metric *v1alpha1.PrometheusMetric) (time.Duration, error) {
-	switch {
-	case metric.Timeout == nil || *metric.Timeout == 0:
-		return defaultTimeout, nil
-	case *metric.Timeout < 0:
-		return 0, errors.New("prometheus timeout should not be negative; give seconds, or nothing for 30")
-	case *metric.Timeout > int64(time.Hour/time.Second):
-		return time.Hour, nil
-	default:
-		return time.Duration(*metric.Timeout) * time.Second, nil
-	}
+	return reply, err
 }
 
 // api makes the client of one query; the connections under it are shared.
@@ -109,20 +100,11 @@ func (p *Provider) api(ctx context.Context, metric *v1alpha1.PrometheusMetric) (
 		return nil, errors.New("no prometheus address: set address in the metric, " +
 			"or ARGO_ROLLOUTS_PROMETHEUS_ADDRESS for the controller")
 	}
-	if err := egress.CheckURL(address); err != nil {
-		return nil, fmt.Errorf("prometheus: %w", err)
-	}
 	signer, err := p.signer(ctx, metric, address)
 	if err != nil {
 		return nil, err
 	}
-	made, err := api.NewClient(api.Config{
-		Address: address, Client: client.HTTP(egress.Options{Insecure: metric.Insecure, Signer: signer}),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("making the client of prometheus: %w", err)
-	}
-	return promv1.NewAPI(made), nil
+	return promql.New(address, client.HTTP(egress.Options{Insecure: metric.Insecure, Signer: signer}))
 }
 
 // server is the one that a metric names, or else that of the operator.
@@ -133,57 +115,32 @@ func (p *Provider) server(metric *v1alpha1.PrometheusMetric) (*egress.Client, st
 	return p.client, metric.Address
 }
 
-func ask(ctx context.Context, client promv1.API, metric *v1alpha1.PrometheusMetric, now time.Time) (model.Value, promv1.Warnings, error) {
-	if metric.RangeQuery == nil {
-		answer, warnings, _, err := client.Query(ctx, metric.Query, now)
-		return answer, warnings, err //nolint:wrapcheck // explain does.
+// signer adds the headers of a metric and what authenticates it.
+func (p *Provider) signer(ctx context.Context, metric *v1alpha1.PrometheusMetric, address string) (egress.Signer, error) {
+	out, err := authentication.Of(p.client, metric.Authentication, metric.Headers, metric.Insecure)
+	if err != nil || !strings.Contains(address, managed) {
+		return out, err
 	}
-	span, err := spanOf(metric.RangeQuery, now)
+	if p.home.AWS == nil {
+		return nil, errors.New("authentication.sigv4: the controller has no AWS credentials")
+	}
+	// Whoever asks Amazon has to sign, so that needs nothing in the metric. It is
+	// last, since it signs the other headers too.
+	asked := metric.Authentication.Sigv4
+	signature, err := p.home.AWS.Signer(ctx, "aps", aws.Identity{Region: asked.Region, Profile: asked.Profile, RoleARN: asked.RoleARN})
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("authentication.sigv4: %w", err)
 	}
-	answer, warnings, _, err := client.QueryRange(ctx, metric.Query, span)
-	return answer, warnings, err //nolint:wrapcheck // explain does.
+	return append(out, signature), nil
 }
 
-// explain makes a sentence of an error. What is said of a reply that cannot be
-// read repeats pieces of it, and it may come from anywhere.
-func explain(err error) error {
-	var said *promv1.Error
-	if errors.As(err, &said) && said.Type == promv1.ErrBadResponse && !strings.HasPrefix(said.Msg, "unexpected value type") {
-		return errors.New("querying prometheus: the reply is not one of Prometheus; the address may lead to something else")
+// described is the metadata of a metric. A signature that is asked for and not
+// made is told there: it is no error, since a proxy may sign.
+func (p *Provider) described(metric *v1alpha1.PrometheusMetric) map[string]string {
+	out := map[string]string{ResolvedQuery: metric.Query}
+	_, address := p.server(metric)
+	if metric.Authentication.Sigv4 != (v1alpha1.Sigv4Config{}) && !strings.Contains(address, managed) {
+		out[Sigv4] = "not signed: the address has no " + managed + " in it, so it is not Amazon Managed Service for Prometheus"
 	}
-	return egress.Explain("prometheus", err)
-}
-
-// spanOf reads the range of a query. Its ends are expressions over now().
-func spanOf(args *v1alpha1.PrometheusRangeQueryArgs, now time.Time) (promv1.Range, error) {
-	start, err := expr.Time(args.Start, now)
-	if err != nil {
-		return promv1.Range{}, fmt.Errorf("rangeQuery.start: %w", err)
-	}
-	end, err := expr.Time(args.End, now)
-	if err != nil {
-		return promv1.Range{}, fmt.Errorf("rangeQuery.end: %w", err)
-	}
-	step, err := args.Step.Duration()
-	if err != nil {
-		return promv1.Range{}, fmt.Errorf("rangeQuery.step: %w", err)
-	}
-	if step <= 0 || end.Before(start) {
-		return promv1.Range{}, errors.New("rangeQuery: the step must be above 0 and the end after the start")
-	}
-	return promv1.Range{Start: start, End: end, Step: step}, nil
-}
-
-// warned keeps warnings in the form of the served API.
-func warned(warnings promv1.Warnings) map[string]string {
-	if len(warnings) == 0 {
-		return nil
-	}
-	quoted := make([]string, len(warnings))
-	for i, warning := range warnings {
-		quoted[i] = strconv.Quote(warning)
-	}
-	return map[string]string{Warnings: strings.Join(quoted, ", ")}
+	return out
 }

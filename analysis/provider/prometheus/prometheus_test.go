@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/provider/prometheus/promql"
 	"github.com/headway-rollouts/headway/analysis/provider/providertest"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -98,7 +99,7 @@ func judged(p *Provider, t *testing.T, q analysis.Query) analysis.Reply {
 
 // manySamples has more samples than are accepted, within the bytes that are.
 func manySamples() string {
-	return answer("matrix", `[{"metric":{},"values":[[1,"1"]`+strings.Repeat(`,[1,"1"]`, maxSamples)+`]}]`)
+	return answer("matrix", `[{"metric":{},"values":[[1,"1"]`+strings.Repeat(`,[1,"1"]`, promql.MaxSamples)+`]}]`)
 }
 
 func TestWhatIsSent(t *testing.T) {

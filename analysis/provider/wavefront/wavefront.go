@@ -134,12 +134,8 @@ func closest(points [][2]json.Number, now float64) (value, at float64) {
 
 // list is a number as text, or several in brackets.
 func list(values []float64) string {
-	parts := make([]string, len(values))
-	for i, value := range values {
-		parts[i] = strconv.FormatFloat(value, 'f', -1, 64)
+	if len(values) == 1 {
+		return analysis.Number(values[0])
 	}
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	return "[" + strings.Join(parts, ",") + "]"
+	return analysis.Numbers(values)
 }

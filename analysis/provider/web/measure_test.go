@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -76,27 +75,4 @@ func TestAMetricMayWaitLess(t *testing.T) {
 	if diff := cmp.Diff(failed("the web address did not answer in time"), got); diff != "" {
 		t.Error(diff)
 	}
-}
-
-// FuzzPath follows any path through any document. The path is a user's, and
-// read by a library.
-func FuzzPath(f *testing.F) {
-	for _, path := range []string{"{$.a[0].b}", `{..a[?(@.v>=1)].n}`, `{['a','b']}`, "{range [*]}", `{$['a\.b'][1:2:3]}`, `{[?(@.n=='x')]["y"]}`, "{-1.5}", "{true}", "{$..*}"} {
-		f.Add(path, `{"a":[{"b":1,"v":2,"n":"x"},null],"a.b":[[1,2],"text",true]}`)
-	}
-	f.Fuzz(func(t *testing.T, path, text string) {
-		var document any
-		if json.Unmarshal([]byte(text), &document) != nil {
-			t.Skip("no document")
-		}
-		parsed, err := parse(path)
-		if err != nil {
-			return
-		}
-		first, err := parsed.find(document)
-		again, twice := parsed.find(document)
-		if diff := cmp.Diff(first, again); diff != "" || (err == nil) != (twice == nil) {
-			t.Errorf("the same question has another answer: %v, %v, %s", err, twice, diff)
-		}
-	})
 }

@@ -10,16 +10,14 @@ import (
 	"time"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/authentication"
 	"github.com/headway-rollouts/headway/analysis/egress"
+	"github.com/headway-rollouts/headway/analysis/jsonpath"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-const (
-	// defaultTimeout is how long a request may take unless the metric says
-	// otherwise, and maxTimeout the longest it may say.
-	defaultTimeout = 10 * time.Second
-	maxTimeout     = time.Hour
-)
+// defaultTimeout is how long a request may take unless the metric says otherwise.
+const defaultTimeout = 10 * time.Second
 
 // Provider measures with HTTP requests.
 type Provider struct{ client *egress.Client }
@@ -36,21 +34,21 @@ func (p *Provider) Measure(ctx context.Context, q analysis.Query) analysis.Reply
 	reply, err := p.measure(ctx, metric)
 	if err != nil {
 		reply = analysis.Failure(err)
-		reply.NoData = errors.Is(err, errNothing)
+		reply.NoData = errors.Is(err, jsonpath.ErrNothing)
 	}
 	return reply
 }
 
 func (p *Provider) measure(ctx context.Context, metric *v1alpha1.WebMetric) (analysis.Reply, error) {
-	path, err := parse(cmp.Or(metric.JSONPath, whole))
+	path, err := jsonpath.Parse(cmp.Or(metric.JSONPath, jsonpath.Whole))
 	if err != nil {
-		return analysis.Reply{}, fmt.Errorf("web.jsonPath: %w", err)
+		return analysis.Reply{}, fmt.Errorf("web.jsonPath: %s", egress.Brief(err.Error()))
 	}
 	request, err := p.request(metric)
 	if err != nil {
 		return analysis.Reply{}, fmt.Errorf("web: %w", err)
 	}
-	timeout, err := timeoutOf(metric)
+	timeout, err := egress.Timeout("web.timeoutSeconds", metric.TimeoutSeconds, defaultTimeout)
 	if err != nil {
 		return analysis.Reply{}, err
 	}
@@ -60,18 +58,7 @@ func (p *Provider) measure(ctx context.Context, metric *v1alpha1.WebMetric) (ana
 	if err != nil {
 		return analysis.Reply{}, egress.Explain("the web address", err)
 	}
-	return path.valueOf(body)
-}
-
-func timeoutOf(metric *v1alpha1.WebMetric) (time.Duration, error) {
-	switch seconds := metric.TimeoutSeconds; {
-	case seconds < 0:
-		return 0, errors.New("web.timeoutSeconds should not be negative; give seconds, or nothing for 10")
-	case seconds == 0:
-		return defaultTimeout, nil
-	default:
-		return time.Duration(min(seconds, int64(maxTimeout/time.Second))) * time.Second, nil
-	}
+	return valueOf(path, body)
 }
 
 // request is what a metric asks to send.
@@ -98,48 +85,30 @@ func (p *Provider) request(metric *v1alpha1.WebMetric) (egress.Request, error) {
 	default:
 		request.Body = []byte(metric.Body)
 	}
-	for _, header := range metric.Headers {
-		request.Header.Set(header.Key, header.Value)
-	}
-	var err error
-	request.Signer, err = p.signer(metric)
-	return request, err
-}
-
-// signer authenticates a request; nil where nothing is asked for.
-func (p *Provider) signer(metric *v1alpha1.WebMetric) (egress.Signer, error) {
 	auth := metric.Authentication
 	if auth.Sigv4 != (v1alpha1.Sigv4Config{}) || auth.BasicAuth != (v1alpha1.BasicAuthConfig{}) {
-		return nil, errors.New("authentication is oauth2 alone; for a user and a password send the header Authorization")
+		return egress.Request{}, errors.New("authentication is oauth2 alone; for a user and a password send the header Authorization")
 	}
-	o := auth.OAuth2
-	if o.TokenURL == "" && o.ClientID == "" && o.ClientSecret == "" && len(o.Scopes) == 0 {
-		return nil, nil //nolint:nilnil // Nobody signs, and that is fine.
-	}
-	token, err := p.client.OAuth2(egress.ClientCredentials{
-		TokenURL: o.TokenURL, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Scopes: o.Scopes, Insecure: metric.Insecure,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("authentication.%w", err)
-	}
-	return token, nil
+	var err error
+	request.Signer, err = authentication.Of(p.client, auth, metric.Headers, metric.Insecure)
+	return request, err
 }
 
 // valueOf is what the path finds in a reply. A reply that is not JSON is a text,
 // for the path that asks for all of it: an empty one is a check that only asks
 // for a status.
-func (p path) valueOf(body []byte) (analysis.Reply, error) {
+func valueOf(path jsonpath.Path, body []byte) (analysis.Reply, error) {
 	var document any
 	if err := json.Unmarshal(body, &document); err != nil {
 		switch {
-		case p.text != whole && len(body) == 0:
-			return analysis.Reply{}, errNothing
-		case p.text != whole:
+		case path.String() != jsonpath.Whole && len(body) == 0:
+			return analysis.Reply{}, jsonpath.ErrNothing
+		case path.String() != jsonpath.Whole:
 			return analysis.Reply{}, errors.New("the reply is not JSON, so jsonPath finds nothing in it; without jsonPath it is a text")
 		}
 		return analysis.Reply{Result: string(body), Value: string(body)}, nil
 	}
-	value, err := p.find(document)
+	value, err := path.Find(document)
 	if err != nil {
 		return analysis.Reply{}, err
 	}

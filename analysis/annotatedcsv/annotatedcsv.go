@@ -1,4 +1,6 @@
-package influxdb
+// Package annotatedcsv reads annotated CSV, the tables in which InfluxDB answers.
+// It is pure: a text goes in, values come out. It knows no server.
+package annotatedcsv
 
 import (
 	"errors"
@@ -7,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/headway-rollouts/headway/analysis/egress"
 )
 
 const (
@@ -22,9 +22,11 @@ const (
 // table is what stands before the rows of a table.
 type table struct{ types, defaults, names []string }
 
-// decode reads the values of annotated CSV: tables of annotations, names and
-// rows, with a blank line after each, also where there is no table.
-func decode(text string) (values []any, err error) {
+// Values reads the column _value of every row: tables of annotations, names and
+// rows, with a blank line after each, also where there is no table. A row
+// without a value is nil. What an error repeats of the text is as the server
+// wrote it.
+func Values(text string) (values []any, err error) {
 	if text == "" {
 		return nil, errors.New("the reply is empty; the address may lead to something else")
 	}
@@ -50,7 +52,7 @@ func decode(text string) (values []any, err error) {
 			}
 		case slices.Contains(cells[:min(2, len(cells))], "error"):
 			said, _, _ := row(text)
-			return nil, fmt.Errorf("the query failed: %s", egress.Brief(strings.Join(said, " ")))
+			return nil, fmt.Errorf("the query failed: %s", strings.Join(said, " "))
 		case len(t.types) != len(cells):
 			return nil, errors.New("the reply is no annotated CSV; the address may lead to something else")
 		default:
@@ -89,7 +91,7 @@ func (t table) value(cells []string) (value any, err error) {
 	if text == "" && at < len(t.defaults) {
 		text = t.defaults[at]
 	}
-	kind := egress.Brief(t.types[at])
+	kind := t.types[at]
 	switch {
 	case text == "":
 	case kind == "string":

@@ -1,4 +1,4 @@
-package web
+package jsonpath
 
 import (
 	"encoding/json"
@@ -23,11 +23,11 @@ func documentOf(t testing.TB, text string) any {
 
 func found(t testing.TB, path string, document any) (any, error) {
 	t.Helper()
-	parsed, err := parse(path)
+	parsed, err := Parse(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return parsed.find(document)
+	return parsed.Find(document)
 }
 
 // byTheLibrary is what the library of the served API finds first. It may panic
@@ -52,7 +52,7 @@ func byTheLibrary(t testing.TB, path string, document any) (hit any, err error) 
 			return hit.Interface(), nil
 		}
 	}
-	return nil, errNothing
+	return nil, ErrNothing
 }
 
 func TestWhatIsFoundIsWhatTheLibraryFinds(t *testing.T) {
@@ -120,7 +120,7 @@ func TestFiltersKnowNumbers(t *testing.T) {
 		{"{[?(@.v==9.5)].n}", "nine", nil},
 		{"{[?(5<@.v)].n}", "seven", nil},
 		{"{[?(@.v!=1)].n}", "seven", nil},
-		{"{[?(@.v>100)].n}", nil, errNothing},
+		{"{[?(@.v>100)].n}", nil, ErrNothing},
 		{`{[?(@.v=="7")].n}`, nil, errKinds},
 		{"{[?(@.v==true)].n}", nil, errKinds},
 		{"{[?(@==@)].n}", nil, errKinds},
@@ -156,7 +156,7 @@ func TestNoPathHurts(t *testing.T) {
 		"{..[?(@..zz)]}", "{..[?(@..a..a..a==1)]}", "{[?(@.a>0)].zz}", "{[*,*][*,*].zz}", "{[" + strings.Repeat("*,", 200) + "*].zz}", "{" + strings.Repeat(".*", 200) + "}",
 		"{..['" + strings.Repeat("a','", 100) + "a']}", "{[?(@" + strings.Repeat("[0,0]", 30) + "==1)]}",
 	} {
-		parsed, err := parse(path)
+		parsed, err := Parse(path)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -164,11 +164,34 @@ func TestNoPathHurts(t *testing.T) {
 		for name, document := range documents {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := parsed.find(document)
+			_, err := parsed.Find(document)
 			runtime.ReadMemStats(&after)
 			if grown := after.TotalAlloc - before.TotalAlloc; grown > maxGrowth {
 				t.Errorf("%.40s of %s took %d MB: %v", path, name, grown>>20, err)
 			}
 		}
 	}
+}
+
+// FuzzPath follows any path through any document. The path is a user's, and
+// read by a library.
+func FuzzPath(f *testing.F) {
+	for _, path := range []string{"{$.a[0].b}", `{..a[?(@.v>=1)].n}`, `{['a','b']}`, "{range [*]}", `{$['a\.b'][1:2:3]}`, `{[?(@.n=='x')]["y"]}`, "{-1.5}", "{true}", "{$..*}"} {
+		f.Add(path, `{"a":[{"b":1,"v":2,"n":"x"},null],"a.b":[[1,2],"text",true]}`)
+	}
+	f.Fuzz(func(t *testing.T, path, text string) {
+		var document any
+		if json.Unmarshal([]byte(text), &document) != nil {
+			t.Skip("no document")
+		}
+		parsed, err := Parse(path)
+		if err != nil {
+			return
+		}
+		first, err := parsed.Find(document)
+		again, twice := parsed.Find(document)
+		if diff := cmp.Diff(first, again); diff != "" || (err == nil) != (twice == nil) {
+			t.Errorf("the same question has another answer: %v, %v, %s", err, twice, diff)
+		}
+	})
 }

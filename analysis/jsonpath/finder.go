@@ -1,4 +1,4 @@
-package web
+package jsonpath
 
 import (
 	"cmp"
@@ -96,7 +96,7 @@ func (f *finder) field(from []any, name string) ([]any, error) {
 		return hits, nil
 	})
 	if err == nil && len(from) > 0 && len(hits) == 0 {
-		err = errNothing
+		err = ErrNothing
 	}
 	return hits, err
 }
@@ -149,7 +149,7 @@ func within(value any) []any {
 func items(hits []any, value any, params [3]jsonpath.ParamsEntry) ([]any, error) {
 	list, is := value.([]any)
 	if !is {
-		return nil, errNothing
+		return nil, ErrNothing
 	}
 	start, end, step := 0, len(list), 1
 	if params[0].Known {
@@ -171,7 +171,7 @@ func items(hits []any, value any, params [3]jsonpath.ParamsEntry) ([]any, error)
 	case start == end:
 		return hits, nil
 	case start < 0 || end > len(list) || start > end || step < 1:
-		return nil, errNothing
+		return nil, ErrNothing
 	}
 	for i := 0; i < end-start; i += step {
 		hits = append(hits, list[start+i])
@@ -183,7 +183,7 @@ func items(hits []any, value any, params [3]jsonpath.ParamsEntry) ([]any, error)
 func (f *finder) filter(hits []any, value any, n *jsonpath.FilterNode) ([]any, error) {
 	list, is := value.([]any)
 	if !is {
-		return nil, errNothing
+		return nil, ErrNothing
 	}
 	for _, item := range list {
 		if err := f.spend(1); err != nil {
@@ -220,7 +220,7 @@ func (f *finder) fits(item any, n *jsonpath.FilterNode) (bool, error) {
 // operand is what a side of a filter leads to from an item; nothing is fine.
 func (f *finder) operand(item any, path *jsonpath.ListNode) ([]any, error) {
 	hits, err := f.list([]any{item}, path)
-	if errors.Is(err, errNothing) {
+	if errors.Is(err, ErrNothing) {
 		return nil, nil
 	}
 	return hits, err
