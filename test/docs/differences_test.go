@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -81,4 +82,25 @@ func goFolders(t *testing.T) []string {
 		}
 	}
 	return folders
+}
+
+// A provider is small, since what several need has a room of its own.
+func TestEveryFolderOfAProviderIsSmall(t *testing.T) {
+	const limit = 150
+	lines := map[string]int{}
+	for _, file := range repository(t) {
+		folder := path.Dir(file)
+		if strings.HasPrefix(folder, "analysis/provider/") && folder != "analysis/provider/providertest" &&
+			strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go") {
+			lines[folder] += strings.Count(read(t, file), "\n")
+		}
+	}
+	for folder, n := range lines {
+		if n >= limit {
+			t.Errorf("%s has %d lines; fewer than %d are wanted: give a part of it a room of its own", folder, n, limit)
+		}
+	}
+	if len(lines) < 11 {
+		t.Errorf("only %d folders of providers are found", len(lines))
+	}
 }

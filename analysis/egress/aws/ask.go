@@ -19,6 +19,8 @@ type Operation struct {
 	Service, Host string
 	// Target is what the protocol calls it.
 	Target string
+	// Input is what it is asked, as JSON.
+	Input any
 }
 
 // Codes of errors that AWS has for credentials that it does not take any more,
@@ -30,17 +32,17 @@ var (
 
 // Ask has an operation done with the JSON protocol of AWS: what limits replies
 // counts the parts of a text, so it does not fit the binary protocols.
-func (s *Signer) Ask(ctx context.Context, client *egress.Client, operation Operation, asked, into any) error {
+func (s *Signer) Ask(ctx context.Context, client *egress.Client, operation Operation, into any) error {
 	err := client.AskJSON(ctx, egress.Request{
 		Method:  http.MethodPost,
 		URL:     s.Endpoint(ctx, operation.Service, operation.Host),
 		Header:  http.Header{"Content-Type": {"application/x-amz-json-1.0"}, "X-Amz-Target": {operation.Target}},
-		JSON:    asked,
+		JSON:    operation.Input,
 		Options: egress.Options{Signer: s},
 	}, into)
 	var answer *egress.StatusError
 	if !errors.As(err, &answer) {
-		return err //nolint:wrapcheck // It is of this house.
+		return err
 	}
 	code, why := refusal(answer)
 	if slices.Contains(stale, code) {

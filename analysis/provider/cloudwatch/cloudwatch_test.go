@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/analysis/egress/aws"
 	"github.com/headway-rollouts/headway/analysis/egress/aws/awstest"
+	"github.com/headway-rollouts/headway/analysis/provider/cloudwatch/results"
 	"github.com/headway-rollouts/headway/analysis/provider/providertest"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -106,7 +108,7 @@ func series(id, status, values string) string {
 		id, id, status, strings.Join(times, ","), values)
 }
 
-func results(list ...string) string {
+func answered(list ...string) string {
 	return fmt.Sprintf(`{"Messages":[],"MetricDataResults":[%s]}`, strings.Join(list, ","))
 }
 
@@ -156,7 +158,7 @@ func TestWhatIsAsked(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			provider, asked := amazon(t, http.StatusOK, results(series("l", "Complete", "1")))
+			provider, asked := amazon(t, http.StatusOK, answered(series("l", "Complete", "1")))
 			if got := provider.Measure(t.Context(), ask(c.edits...)); got.Message != "" {
 				t.Fatalf("got %+v", got)
 			}
@@ -177,19 +179,19 @@ func TestWhatIsAnswered(t *testing.T) {
 		`{"Id":"m","Label":"second","StatusCode":"Complete","Timestamps":[1772366399.5],"Values":["NaN"],"Messages":[{"Code":"Info","Value":"Two\nlines"}]}]}`
 	provider, _ := amazon(t, http.StatusOK, answer)
 	want := analysis.Reply{
-		Result: []MetricDataResult{
-			{Id: "l", Label: "Latency of l", StatusCode: "Complete", Timestamps: []time.Time{at(5), at(10)}, Values: []float64{2.5, 1}, Messages: []MessageData{}},
-			{Id: "m", Label: "second", StatusCode: "Complete", Timestamps: []time.Time{noon.Add(-500 * time.Millisecond)}, Values: []float64{nan()}, Messages: []MessageData{{"Info", "Two\nlines"}}},
+		Result: []results.MetricDataResult{
+			{Id: "l", Label: "Latency of l", StatusCode: "Complete", Timestamps: []time.Time{at(5), at(10)}, Values: []float64{2.5, 1}, Messages: []results.MessageData{}},
+			{Id: "m", Label: "second", StatusCode: "Complete", Timestamps: []time.Time{noon.Add(-500 * time.Millisecond)}, Values: []float64{nan()}, Messages: []results.MessageData{{Code: "Info", Value: "Two\nlines"}}},
 		},
 		Value:    "[[2.5,1],[NaN]]",
-		Metadata: map[string]string{Messages: "MaxQueryRangeExceeded: The range was cut; m: Info: Two lines"},
+		Metadata: map[string]string{results.Messages: "MaxQueryRangeExceeded: The range was cut; m: Info: Two lines"},
 	}
 	if diff := cmp.Diff(want, provider.Measure(t.Context(), ask(queries(latency("l"), latency("m")))), cmpopts.EquateNaNs()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func nan() float64 { return named["null"] }
+func nan() float64 { return math.NaN() }
 
 func TestMeasure(t *testing.T) {
 	const (
@@ -205,26 +207,26 @@ func TestMeasure(t *testing.T) {
 		phase        v1alpha1.AnalysisPhase
 		message      string
 	}{
-		{"a good value passes", results(series("l", "Complete", "2")), []edit{conditions("result[0].Values[0] > 1", "")}, successful, ""},
-		{"a bad value fails", results(series("l", "Complete", "1")), []edit{conditions("result[0].Values[0] > 1", "")}, failed, ""},
-		{"all values are judged", results(series("l", "Complete", "2,60")), []edit{conditions("all(result[0].Values, {# <= 50})", "")}, failed, ""},
-		{"a result is found by its name", results(series("l", "Complete", "2"), series("m", "Complete", "3")), []edit{conditions(`filter(result, .Id == "m")[0].Values[0] == 3 && result[1].Label == "Latency of m"`, "")}, successful, ""},
-		{"times are compared", results(series("l", "Complete", "2")), []edit{conditions(`result[0].Timestamps[0] == now() - duration("5m") && result[0].StatusCode == "Complete"`, "")}, successful, ""},
-		{"no values are no pass", results(series("l", "Complete", "")), []edit{conditions("", "any(result[0].Values, # > 50)")}, inconclusive, "the metric has no data"},
-		{"no values fail an index", results(series("l", "Complete", "")), []edit{conditions("result[0].Values[0] > 1", "")}, errored, "there may be no data"},
-		{"no results are no pass", results(), []edit{conditions("all(result, all(.Values, # < 50))", "")}, inconclusive, "the metric has no data"},
-		{"no values pass where that is asked for", results(series("l", "Complete", "")), []edit{conditions("len(result[0].Values) == 0", "")}, successful, ""},
-		{"no values fail by the policy", results(series("l", "Complete", "")), []edit{conditions("", "false"), policy(v1alpha1.NoDataFail)}, failed, "the metric has no data: cloudwatch has no values of the last 5m0s"},
-		{"no results pass by the policy", results(), []edit{conditions("false", ""), policy(v1alpha1.NoDataPass)}, successful, "the metric has no data: cloudwatch has no values of the last 5m0s"},
-		{"the values of one query are data", results(series("l", "Complete", ""), series("m", "Complete", "2")), []edit{conditions("result[1].Values[0] == 2", ""), policy(v1alpha1.NoDataFail)}, successful, ""},
-		{"NaN is no data", results(series("l", "Complete", `"NaN"`)), []edit{conditions("result[0].Values[0] > 1", ""), policy(v1alpha1.NoDataInconclusive)}, inconclusive, "holds NaN"},
-		{"infinity is no pass", results(series("l", "Complete", `"Infinity"`)), []edit{conditions("result[0].Values[0] > 1", "")}, inconclusive, "holds infinity"},
-		{"a value that is null is none", results(series("l", "Complete", `null`)), []edit{conditions("result[0].Values[0] < 1", "")}, failed, ""},
-		{"a field that does not exist is an error", results(series("l", "Complete", "2")), []edit{conditions("", "result[0].Value[0] > 1")}, errored, "has no field Value"},
-		{"part of the data is an error", results(series("l", "PartialData", "2")), []edit{conditions("true", "")}, errored, `cloudwatch gives not all data of query "l": its status is "PartialData"`},
-		{"an error within is an error", results(series("l", "Complete", "2"), series("m", "InternalError", "")), []edit{conditions("true", ""), policy(v1alpha1.NoDataPass)}, errored, `of query "m": its status is "InternalError"`},
+		{"a good value passes", answered(series("l", "Complete", "2")), []edit{conditions("result[0].Values[0] > 1", "")}, successful, ""},
+		{"a bad value fails", answered(series("l", "Complete", "1")), []edit{conditions("result[0].Values[0] > 1", "")}, failed, ""},
+		{"all values are judged", answered(series("l", "Complete", "2,60")), []edit{conditions("all(result[0].Values, {# <= 50})", "")}, failed, ""},
+		{"a result is found by its name", answered(series("l", "Complete", "2"), series("m", "Complete", "3")), []edit{conditions(`filter(result, .Id == "m")[0].Values[0] == 3 && result[1].Label == "Latency of m"`, "")}, successful, ""},
+		{"times are compared", answered(series("l", "Complete", "2")), []edit{conditions(`result[0].Timestamps[0] == now() - duration("5m") && result[0].StatusCode == "Complete"`, "")}, successful, ""},
+		{"no values are no pass", answered(series("l", "Complete", "")), []edit{conditions("", "any(result[0].Values, # > 50)")}, inconclusive, "the metric has no data"},
+		{"no values fail an index", answered(series("l", "Complete", "")), []edit{conditions("result[0].Values[0] > 1", "")}, errored, "there may be no data"},
+		{"no results are no pass", answered(), []edit{conditions("all(result, all(.Values, # < 50))", "")}, inconclusive, "the metric has no data"},
+		{"no values pass where that is asked for", answered(series("l", "Complete", "")), []edit{conditions("len(result[0].Values) == 0", "")}, successful, ""},
+		{"no values fail by the policy", answered(series("l", "Complete", "")), []edit{conditions("", "false"), policy(v1alpha1.NoDataFail)}, failed, "the metric has no data: cloudwatch has no values of the last 5m0s"},
+		{"no results pass by the policy", answered(), []edit{conditions("false", ""), policy(v1alpha1.NoDataPass)}, successful, "the metric has no data: cloudwatch has no values of the last 5m0s"},
+		{"the values of one query are data", answered(series("l", "Complete", ""), series("m", "Complete", "2")), []edit{conditions("result[1].Values[0] == 2", ""), policy(v1alpha1.NoDataFail)}, successful, ""},
+		{"NaN is no data", answered(series("l", "Complete", `"NaN"`)), []edit{conditions("result[0].Values[0] > 1", ""), policy(v1alpha1.NoDataInconclusive)}, inconclusive, "holds NaN"},
+		{"infinity is no pass", answered(series("l", "Complete", `"Infinity"`)), []edit{conditions("result[0].Values[0] > 1", "")}, inconclusive, "holds infinity"},
+		{"a value that is null is none", answered(series("l", "Complete", `null`)), []edit{conditions("result[0].Values[0] < 1", "")}, failed, ""},
+		{"a field that does not exist is an error", answered(series("l", "Complete", "2")), []edit{conditions("", "result[0].Value[0] > 1")}, errored, "has no field Value"},
+		{"part of the data is an error", answered(series("l", "PartialData", "2")), []edit{conditions("true", "")}, errored, `cloudwatch gives not all data of query "l": its status is "PartialData"`},
+		{"an error within is an error", answered(series("l", "Complete", "2"), series("m", "InternalError", "")), []edit{conditions("true", ""), policy(v1alpha1.NoDataPass)}, errored, `of query "m": its status is "InternalError"`},
 		{"a query that is forbidden is an error", `{"MetricDataResults":[{"Id":"l","StatusCode":"Forbidden","Messages":[{"Code":"Forbidden","Value":"not yours"}]}]}`, []edit{conditions("true", "")}, errored, `its status is "Forbidden": Forbidden: not yours`},
-		{"a status that is new is an error", results(series("l", "Fine", "2")), []edit{conditions("true", "")}, errored, `its status is "Fine"`},
+		{"a status that is new is an error", answered(series("l", "Fine", "2")), []edit{conditions("true", "")}, errored, `its status is "Fine"`},
 		{"more pages are an error", `{"NextToken":"x","MetricDataResults":[` + series("l", "Complete", "2") + `]}`, []edit{conditions("true", "")}, errored, "make the interval shorter"},
 		{"a reply of something else is an error", `{"status":"ok"}`, []edit{conditions("", "false"), policy(v1alpha1.NoDataPass)}, errored, "the reply has no MetricDataResults"},
 		{"a reply that is no JSON is an error", `<GetMetricDataResponse/>`, []edit{conditions("true", "")}, errored, "not the JSON that was expected"},
@@ -350,7 +352,7 @@ func TestMessagesAreKeptWithAnError(t *testing.T) {
 	provider, _ := amazon(t, http.StatusOK, `{"Messages":[{"Code":"MaxMetricsExceeded","Value":"too many"}],"MetricDataResults":[`+series("l", "PartialData", "1")+`]}`)
 	want := analysis.Reply{
 		Phase: v1alpha1.AnalysisPhaseError, Message: `cloudwatch gives not all data of query "l": its status is "PartialData"`,
-		Metadata: map[string]string{Messages: "MaxMetricsExceeded: too many"},
+		Metadata: map[string]string{results.Messages: "MaxMetricsExceeded: too many"},
 	}
 	if diff := cmp.Diff(want, provider.Measure(t.Context(), ask())); diff != "" {
 		t.Error(diff)

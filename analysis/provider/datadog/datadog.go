@@ -1,16 +1,21 @@
+// Package datadog measures with Datadog queries over a window of time: a
+// timeseries query with version 1 of its API, scalar queries and formulas with
+// version 2. The conditions of the metric judge the value. It never reads the
+// environment: the one who makes the provider passes what it says. It is asked
+// by the controller of AnalysisRuns; it knows nothing of runs.
 package datadog
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 	"time"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/analysis/egress"
+	"github.com/headway-rollouts/headway/analysis/provider/datadog/api"
+	v1 "github.com/headway-rollouts/headway/analysis/provider/datadog/v1"
+	v2 "github.com/headway-rollouts/headway/analysis/provider/datadog/v2"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -19,15 +24,18 @@ const (
 	defaultTimeout  = 10 * time.Second
 )
 
+// Environment is what the environment of the controller says of Datadog.
+type Environment = api.Environment
+
 // Provider measures with Datadog queries.
 type Provider struct {
 	client      *egress.Client
-	environment Environment
+	environment api.Environment
 }
 
 // New makes a provider. environment is what the environment of the controller
 // says of Datadog.
-func New(client *egress.Client, environment Environment) *Provider {
+func New(client *egress.Client, environment api.Environment) *Provider {
 	return &Provider{client: client, environment: environment}
 }
 
@@ -57,25 +65,17 @@ func (p *Provider) measure(ctx context.Context, metric *v1alpha1.DatadogMetric, 
 	if err != nil {
 		return analysis.Reply{}, err
 	}
-	account, err := p.account(ctx, metric.SecretRef, q)
+	account, err := p.environment.Account(ctx, q)
 	if err != nil {
 		return analysis.Reply{}, fmt.Errorf("finding the datadog credentials: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	asked := question{metric: metric, account: account, to: q.Now.Unix(), from: q.Now.Unix() - int64(window.Seconds())}
+	site, between := api.Site{Client: p.client, Account: account}, [2]time.Time{q.Now.Add(-window), q.Now}
 	if metric.APIVersion == "v2" {
-		return p.scalar(ctx, asked)
+		return v2.Scalar(ctx, site, metric, between)
 	}
-	return p.timeseries(ctx, asked)
-}
-
-// question is a metric, whom it asks, and the window of time it is about, in
-// seconds of Unix time.
-type question struct {
-	metric   *v1alpha1.DatadogMetric
-	account  account
-	from, to int64
+	return v1.Timeseries(ctx, site, metric.Query, between)
 }
 
 // check reports a metric that its version of the API cannot answer.
@@ -111,49 +111,4 @@ func duration(field string, text v1alpha1.DurationString, otherwise time.Duratio
 		return 0, fmt.Errorf("datadog: %s must be a duration above 0, for example 30s", field)
 	}
 	return parsed, nil
-}
-
-// complaint is what Datadog says is wrong: a text in version 1, a text or a
-// list in version 2, also where the status is a success.
-type complaint struct {
-	Error  string `json:"error"`
-	Errors any    `json:"errors"`
-}
-
-func (c complaint) text() string {
-	list, ok := c.Errors.([]any)
-	if !ok && c.Errors != nil {
-		list = []any{c.Errors}
-	}
-	for _, item := range list {
-		c.Error = strings.TrimSpace(c.Error + " " + fmt.Sprint(item))
-	}
-	return egress.Brief(c.Error)
-}
-
-// ask sends a request to the account of a question.
-func (p *Provider) ask(ctx context.Context, a account, request egress.Request, into any) error {
-	request.URL = strings.TrimRight(a.address, "/") + request.URL
-	request.Header = a.header()
-	err := p.client.AskJSON(ctx, request, into)
-	if err == nil {
-		return nil
-	}
-	return egress.ExplainStatus("datadog", err, said, advice)
-}
-
-const checkAccount = "check api-key, the rights of app-key, and that address is the site of the account"
-
-var advice = map[int]string{
-	http.StatusUnauthorized: checkAccount, http.StatusForbidden: checkAccount,
-	http.StatusTooManyRequests: "measure less often, or have Datadog raise the limit",
-}
-
-// said is what Datadog says is wrong in a reply that is no success.
-func said(body []byte) string {
-	var c complaint
-	if json.Unmarshal(body, &c) != nil {
-		return ""
-	}
-	return c.text()
 }

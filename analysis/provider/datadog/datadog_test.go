@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/provider/datadog/groups"
 	"github.com/headway-rollouts/headway/analysis/provider/providertest"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -54,7 +55,7 @@ func queryTo(address string, edits ...func(*v1alpha1.DatadogMetric)) analysis.Qu
 	}
 }
 
-func v2(m *v1alpha1.DatadogMetric) { m.APIVersion = "v2" }
+func withV2(m *v1alpha1.DatadogMetric) { m.APIVersion = "v2" }
 
 func answering(t *testing.T, status int, body string) *httptest.Server {
 	t.Helper()
@@ -75,7 +76,7 @@ func TestConformanceOfVersion1(t *testing.T) {
 }
 
 func TestConformanceOfVersion2(t *testing.T) {
-	providertest.Run(t, provider(), func(address string) analysis.Query { return queryTo(address, v2) })
+	providertest.Run(t, provider(), func(address string) analysis.Query { return queryTo(address, withV2) })
 }
 
 // sent is a request as Datadog sees it.
@@ -130,7 +131,7 @@ func TestVersion2IsAskedForScalars(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var got sent
 			server := recording(t, &got, `{"data":{"type":"scalar_response","attributes":{"columns":[]}}}`)
-			provider().Measure(t.Context(), queryTo(server.URL, v2, c.edit))
+			provider().Measure(t.Context(), queryTo(server.URL, withV2, c.edit))
 			var body, wanted any
 			if err := errors.Join(json.Unmarshal([]byte(got.Body), &body), json.Unmarshal([]byte(c.want), &wanted)); err != nil {
 				t.Fatal(err)
@@ -179,10 +180,10 @@ func TestValues(t *testing.T) {
 		{"a column without values is no data", "v2", columns(`[{"type":"number","values":[]}]`), none},
 		{"no columns are no data", "v2", columns(`[]`), none},
 		{"groups are a list", "v2", columns(`[{"name":"env","type":"group","values":[["prod"],["dev"],["old"]]},{"name":"path","type":"group","values":[["/a"],["/b"],["/c"]]},{"name":"a","type":"number","values":[3,1.5,null]}]`), analysis.Reply{
-			Result: []float64{3, 1.5}, Value: "[3,1.5]", Metadata: map[string]string{Groups: `[{"name":"prod,/a","value":3},{"name":"dev,/b","value":1.5}]`},
+			Result: []float64{3, 1.5}, Value: "[3,1.5]", Metadata: map[string]string{groups.Key: `[{"name":"prod,/a","value":3},{"name":"dev,/b","value":1.5}]`},
 		}},
 		{"one group is a list", "v2", columns(`[{"type":"group","values":[["prod"]]},{"type":"number","values":[3]}]`), analysis.Reply{
-			Result: []float64{3}, Value: "[3]", Metadata: map[string]string{Groups: `[{"name":"prod","value":3}]`},
+			Result: []float64{3}, Value: "[3]", Metadata: map[string]string{groups.Key: `[{"name":"prod","value":3}]`},
 		}},
 		{"groups without numbers are no data", "v2", columns(`[{"type":"group","values":[["prod"]]},{"type":"number","values":[null]}]`), none},
 		{"a text for errors is an error", "v2", `{"errors":"cannot find metric"}`, analysis.Reply{Phase: failed, Message: "datadog rejects the query: cannot find metric"}},
@@ -310,13 +311,6 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-func TestTheSiteIsThatOfTheUSUnlessOneIsNamed(t *testing.T) {
-	got, err := read(t.Context(), secrets{"/datadog": {"api-key": "a", "app-key": "b"}}.read, "", "datadog")
-	if want := (account{address: "https://api.datadoghq.com", apiKey: "a", appKey: "b"}); err != nil || got != want {
-		t.Errorf("got %v, %v", got, err)
-	}
-}
-
 func TestBadConfiguration(t *testing.T) {
 	two := map[string]string{"a": "x", "b": "y"}
 	cases := []struct {
@@ -357,28 +351,6 @@ func TestTheTimeoutOfTheMetricEndsTheRequest(t *testing.T) {
 	got := provider().Measure(t.Context(), queryTo(server.URL, func(m *v1alpha1.DatadogMetric) { m.RequestTimeout = "20ms" }))
 	if diff := cmp.Diff(analysis.Reply{Phase: v1alpha1.AnalysisPhaseError, Message: "datadog did not answer in time"}, got); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestTooManyGroupsAreToldByTheirEnds(t *testing.T) {
-	rows := make([]group, 1000)
-	for i := range rows {
-		rows[i] = group{Name: fmt.Sprintf("resource-%d", i), Value: float64(i * 7 % 1000)}
-	}
-	got := metadata(rows)
-	var told []group
-	if err := json.Unmarshal([]byte(got[Groups]), &told); err != nil {
-		t.Fatal(err)
-	}
-	if len(told) < 10 || told[0].Value != 0 || told[len(told)-1].Value != 999 || len(got[Groups]) > maxGroups || got[GroupsTruncated] != "true" {
-		t.Errorf("got %v", got)
-	}
-	long := metadata([]group{{Name: strings.Repeat("x", maxGroups)}})
-	if diff := cmp.Diff(map[string]string{Groups: "[]", GroupsTruncated: "true"}, long); diff != "" {
-		t.Error(diff)
-	}
-	if rows[1].Value != 7 {
-		t.Error("the rows were changed")
 	}
 }
 

@@ -14,12 +14,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/provider/job/manifest"
+	"github.com/headway-rollouts/headway/analysis/provider/job/place"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -53,7 +54,7 @@ func read(t *testing.T, c client.Client, name string) *batchv1.Job {
 
 func TestTakeMakesTheJobOnce(t *testing.T) {
 	c := fake.NewClientBuilder().Build()
-	p := New(Place{Client: c, Reader: c})
+	p := New(place.Place{Client: c, Reader: c})
 	q := query(t, analysis.Take, spec)
 	want := analysis.Reply{
 		Phase:    v1alpha1.AnalysisPhaseRunning,
@@ -64,8 +65,8 @@ func TestTakeMakesTheJobOnce(t *testing.T) {
 		t.Error(diff)
 	}
 	job := read(t, c, uid+".pass.1")
-	labels := map[string]string{"team": "a", UIDLabel: uid}
-	annotations := map[string]string{NameAnnotation: "run", NamespaceAnnotation: "ns", MetricNameAnnotation: "pass"}
+	labels := map[string]string{"team": "a", manifest.UIDLabel: uid}
+	annotations := map[string]string{manifest.NameAnnotation: "run", manifest.NamespaceAnnotation: "ns", manifest.MetricNameAnnotation: "pass"}
 	if diff := cmp.Diff(labels, job.Labels) + cmp.Diff(annotations, job.Annotations); diff != "" {
 		t.Error(diff)
 	}
@@ -79,16 +80,16 @@ func TestTakeMakesTheJobOnce(t *testing.T) {
 
 func TestAJobMayRunInAnotherNamespaceOrCluster(t *testing.T) {
 	for name, c := range map[string]struct {
-		place     Place
+		place     place.Place
 		namespace string
 		owned     bool
 	}{
-		"beside its run":       {Place{}, "ns", true},
-		"in another namespace": {Place{Namespace: "jobs"}, "jobs", false},
-		"in the same, by name": {Place{Namespace: "ns"}, "ns", true},
-		"in another cluster":   {Place{Elsewhere: true}, "ns", false},
+		"beside its run":       {place.Place{}, "ns", true},
+		"in another namespace": {place.Place{Namespace: "jobs"}, "jobs", false},
+		"in the same, by name": {place.Place{Namespace: "ns"}, "ns", true},
+		"in another cluster":   {place.Place{Elsewhere: true}, "ns", false},
 	} {
-		job, err := New(c.place).build(query(t, analysis.Take, spec))
+		job, err := c.place.Build(query(t, analysis.Take, spec))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +98,7 @@ func TestAJobMayRunInAnotherNamespaceOrCluster(t *testing.T) {
 		}
 	}
 	own := query(t, analysis.Take, `{"ttlSecondsAfterFinished":60}`)
-	if job, err := New(Place{Namespace: "jobs"}).build(own); err != nil || *job.Spec.TTLSecondsAfterFinished != 60 {
+	if job, err := (place.Place{Namespace: "jobs"}).Build(own); err != nil || *job.Spec.TTLSecondsAfterFinished != 60 {
 		t.Errorf("the time that the user gives is lost: %v %v", job.Spec.TTLSecondsAfterFinished, err)
 	}
 }
@@ -130,7 +131,7 @@ func TestResume(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			q := query(t, analysis.Resume, spec)
-			job, err := New(Place{}).build(q)
+			job, err := place.Place{}.Build(q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +142,7 @@ func TestResume(t *testing.T) {
 				objects = append(objects, c.pod)
 			}
 			cl := fake.NewClientBuilder().WithObjects(objects...).Build()
-			got := New(Place{Client: cl, Reader: cl}).Measure(t.Context(), q)
+			got := New(place.Place{Client: cl, Reader: cl}).Measure(t.Context(), q)
 			if got.Phase != c.phase || got.Message != c.message {
 				t.Errorf("got %+v", got)
 			}
@@ -154,13 +155,13 @@ func TestResume(t *testing.T) {
 
 func TestTerminateDeletesTheJob(t *testing.T) {
 	q := query(t, analysis.Terminate, spec)
-	job, err := New(Place{}).build(q)
+	job, err := place.Place{}.Build(q)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := fake.NewClientBuilder().WithObjects(job).Build()
 	for range 2 {
-		if got := New(Place{Client: c, Reader: c}).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseInconclusive {
+		if got := New(place.Place{Client: c, Reader: c}).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseInconclusive {
 			t.Errorf("got %+v", got)
 		}
 	}
@@ -171,18 +172,18 @@ func TestTerminateDeletesTheJob(t *testing.T) {
 
 func TestJobsOfOthersAreLeftAlone(t *testing.T) {
 	own := query(t, analysis.Terminate, spec)
-	job, err := New(Place{}).build(own)
+	job, err := place.Place{}.Build(own)
 	if err != nil {
 		t.Fatal(err)
 	}
 	job.UID = "job-1"
 	named := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "nightly-backup"}}
 	taken := job.DeepCopy()
-	taken.Labels[UIDLabel] = "another-run"
+	taken.Labels[manifest.UIDLabel] = "another-run"
 	misled := own
 	misled.UnderWay = &v1alpha1.Measurement{Phase: v1alpha1.AnalysisPhaseRunning, Metadata: map[string]string{JobName: named.Name}}
 	late := query(t, analysis.Take, spec)
-	late.Number = kept + 1
+	late.Number = place.Kept + 1
 	cases := []struct {
 		name  string
 		query analysis.Query
@@ -198,7 +199,7 @@ func TestJobsOfOthersAreLeftAlone(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			cl := fake.NewClientBuilder().WithObjects(c.job.DeepCopy()).Build()
-			New(Place{Client: cl, Reader: cl}).Measure(t.Context(), c.query)
+			New(place.Place{Client: cl, Reader: cl}).Measure(t.Context(), c.query)
 			err := cl.Get(t.Context(), client.ObjectKeyFromObject(c.job), &batchv1.Job{})
 			if client.IgnoreNotFound(err) != nil || (err == nil) != c.stays {
 				t.Errorf("the Job stays is %v, want %v (%v)", err == nil, c.stays, err)
@@ -209,7 +210,7 @@ func TestJobsOfOthersAreLeftAlone(t *testing.T) {
 
 func TestAJobThatTookTheNameMeanwhileIsLeftAlone(t *testing.T) {
 	q := query(t, analysis.Terminate, spec)
-	job, err := New(Place{}).build(q)
+	job, err := place.Place{}.Build(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestAJobThatTookTheNameMeanwhileIsLeftAlone(t *testing.T) {
 			return apierrors.NewConflict(batchv1.Resource("jobs"), job.Name, errors.New("the UID is another"))
 		},
 	})
-	if got := New(Place{Client: c, Reader: c}).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseError {
+	if got := New(place.Place{Client: c, Reader: c}).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseError {
 		t.Errorf("got %+v", got)
 	}
 	if seen == nil || *seen != "job-1" {
@@ -230,7 +231,7 @@ func TestAJobThatTookTheNameMeanwhileIsLeftAlone(t *testing.T) {
 }
 
 func TestAFailedTidyLosesNoMeasurement(t *testing.T) {
-	old, err := New(Place{}).build(query(t, analysis.Take, spec))
+	old, err := place.Place{}.Build(query(t, analysis.Take, spec))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,8 +243,8 @@ func TestAFailedTidyLosesNoMeasurement(t *testing.T) {
 		},
 	})
 	q := query(t, analysis.Take, spec)
-	q.Number = kept + 1
-	if got := New(Place{Client: c, Reader: c}).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseRunning {
+	q.Number = place.Kept + 1
+	if got := New(place.Place{Client: c, Reader: c}).Measure(t.Context(), q); got.Phase != v1alpha1.AnalysisPhaseRunning {
 		t.Errorf("the Job runs, but the measurement is %+v", got)
 	}
 	if !tried {
@@ -266,7 +267,7 @@ func TestWhatCannotBeMeasured(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			cl := fake.NewClientBuilder().WithObjects(c.objects...).Build()
-			got := New(Place{Client: cl, Reader: cl}).Measure(t.Context(), query(t, c.verb, c.spec))
+			got := New(place.Place{Client: cl, Reader: cl}).Measure(t.Context(), query(t, c.verb, c.spec))
 			if got.Phase != v1alpha1.AnalysisPhaseError || !strings.Contains(got.Message, c.want) {
 				t.Errorf("got %+v, want %q", got, c.want)
 			}
@@ -276,30 +277,14 @@ func TestWhatCannotBeMeasured(t *testing.T) {
 
 func TestOldJobsAreRemoved(t *testing.T) {
 	c := fake.NewClientBuilder().Build()
-	p := New(Place{Client: c, Reader: c})
+	p := New(place.Place{Client: c, Reader: c})
 	for n := range int32(12) {
 		q := query(t, analysis.Take, spec)
 		q.Number = n + 1
 		p.Measure(t.Context(), q)
 	}
 	var jobs batchv1.JobList
-	if err := c.List(t.Context(), &jobs); err != nil || len(jobs.Items) != kept {
+	if err := c.List(t.Context(), &jobs); err != nil || len(jobs.Items) != place.Kept {
 		t.Errorf("%d jobs, %v", len(jobs.Items), err)
-	}
-}
-
-func TestJobNamesAreValidAndDistinct(t *testing.T) {
-	seen := map[string]string{}
-	for _, metric := range []string{
-		"pass", "Pass", "pa_ss", "pa.ss", "-", strings.Repeat("x", 300), strings.Repeat("x", 301), "ü", strings.Repeat("-", 80) + "a",
-	} {
-		name := jobName(uid, metric, 123)
-		if errs := validation.IsDNS1123Subdomain(name); len(errs) > 0 || len(name) > maxName {
-			t.Errorf("%q gives %q: %v", metric, name, errs)
-		}
-		if other, taken := seen[name]; taken {
-			t.Errorf("%q and %q give %q", metric, other, name)
-		}
-		seen[name] = metric
 	}
 }

@@ -1,17 +1,21 @@
+// Package kayenta measures by having a Kayenta server judge a canary. The
+// server works for minutes: a measurement starts a judgement, is looked at
+// every 15 seconds, and ends with the score, which is held against the
+// thresholds of the metric. A judgement that is started and forgotten, or whose
+// run is terminated, comes to its end at the server, and nobody reads it. It is
+// asked by the controller of AnalysisRuns; it knows nothing of runs.
 package kayenta
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/analysis/egress"
+	"github.com/headway-rollouts/headway/analysis/provider/kayenta/scopes"
+	"github.com/headway-rollouts/headway/analysis/provider/kayenta/server"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -19,12 +23,8 @@ import (
 // server. It is served API.
 const ExecutionID = "canaryExecutionId"
 
-const (
-	// pause is the time between two looks at a judgement.
-	pause = 15 * time.Second
-	// timeout is how long the server may take for one answer.
-	timeout = 15 * time.Second
-)
+// pause is the time between two looks at a judgement.
+const pause = 15 * time.Second
 
 // Provider measures by judgements of Kayenta.
 type Provider struct{ client *egress.Client }
@@ -74,97 +74,49 @@ func running(now time.Time) analysis.Reply {
 
 // start has the server begin a judgement.
 func (p *Provider) start(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
-	metric := q.Metric.Provider.Kayenta
-	scopes, err := scopesOf(q)
+	asked, err := scopes.Of(q)
 	if err != nil {
 		return analysis.Reply{}, fmt.Errorf("kayenta: %w", err)
 	}
-	body, err := json.Marshal(map[string]any{"scopes": scopes, "thresholds": metric.Threshold})
-	if err != nil {
-		return analysis.Reply{}, fmt.Errorf("encoding the kayenta judgement: %w", err)
-	}
-	config, err := p.config(ctx, metric)
+	id, err := p.server(q).Start(ctx, asked)
 	if err != nil {
 		return analysis.Reply{}, err
-	}
-	var started struct {
-		ID string `json:"canaryExecutionId"`
-	}
-	at := address(metric, []string{"canary", config}, url.Values{
-		"application":              {metric.Application},
-		"metricsAccountName":       {metric.MetricsAccountName},
-		"configurationAccountName": {metric.ConfigurationAccountName},
-		"storageAccountName":       {metric.StorageAccountName},
-	})
-	request := egress.Request{Method: http.MethodPost, URL: at, Body: body, Header: http.Header{"Content-Type": {"application/json"}}}
-	if err := p.ask(ctx, request, &started); err != nil {
-		return analysis.Reply{}, err
-	}
-	if started.ID == "" {
-		return analysis.Reply{}, errors.New("querying kayenta: the reply has no canaryExecutionId; check the address")
 	}
 	reply := running(q.Now)
-	reply.Metadata = map[string]string{ExecutionID: started.ID}
+	reply.Metadata = map[string]string{ExecutionID: id}
 	return reply, nil
 }
 
-// config finds the id of a canary configuration by its name.
-func (p *Provider) config(ctx context.Context, metric *v1alpha1.KayentaMetric) (string, error) {
-	var configs []struct {
-		ID   string `json:"id"`
-		Name string `json:"name"`
+// look reads a judgement that is under way.
+func (p *Provider) look(ctx context.Context, q analysis.Query) (analysis.Reply, error) {
+	id := execution(q)
+	if id == "" {
+		return analysis.Reply{}, errors.New("the measurement has no canaryExecutionId, so its judgement cannot be found")
 	}
-	at := address(metric, []string{"canaryConfig"}, url.Values{
-		"application":              {metric.Application},
-		"configurationAccountName": {metric.ConfigurationAccountName},
-	})
-	if err := p.ask(ctx, egress.Request{URL: at}, &configs); err != nil {
-		return "", err
+	score, err := p.server(q).Score(ctx, id)
+	switch {
+	case err != nil:
+		return analysis.Reply{}, err
+	case score == nil:
+		return running(q.Now), nil
 	}
-	for _, config := range configs {
-		if config.Name == metric.CanaryConfigName && config.ID != "" {
-			return config.ID, nil
-		}
-	}
-	return "", fmt.Errorf("kayenta has no canary config %q for application %q in account %q; check canaryConfigName",
-		metric.CanaryConfigName, metric.Application, metric.ConfigurationAccountName)
+	return judge(*score, q.Metric.Provider.Kayenta.Threshold), nil
 }
 
-// address is where to ask. Accounts that are not named are left to the server.
-func address(metric *v1alpha1.KayentaMetric, path []string, values url.Values) string {
-	out := strings.TrimRight(metric.Address, "/")
-	for _, part := range path {
-		out += "/" + url.PathEscape(part)
-	}
-	for key := range values {
-		if values.Get(key) == "" {
-			values.Del(key)
-		}
-	}
-	if len(values) > 0 {
-		out += "?" + values.Encode()
-	}
-	return out
+func (p *Provider) server(q analysis.Query) server.Server {
+	return server.Server{Client: p.client, Metric: q.Metric.Provider.Kayenta}
 }
 
-// ask sends a request. What Kayenta says of an error is in its message.
-func (p *Provider) ask(ctx context.Context, request egress.Request, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	err := p.client.AskJSON(ctx, request, into)
-	if err == nil {
-		return nil
+func judge(score float64, threshold v1alpha1.KayentaThreshold) analysis.Reply {
+	reply := analysis.Reply{Phase: v1alpha1.AnalysisPhaseSuccessful, Value: analysis.Number(score)}
+	switch {
+	case score >= float64(threshold.Pass):
+	case score >= float64(threshold.Marginal):
+		reply.Phase = v1alpha1.AnalysisPhaseInconclusive
+		reply.Message = fmt.Sprintf("score %s is below threshold.pass %d", reply.Value, threshold.Pass)
+	default:
+		reply.Phase = v1alpha1.AnalysisPhaseFailed
+		reply.Message = fmt.Sprintf("score %s is below threshold.marginal %d", reply.Value, threshold.Marginal)
 	}
-	return egress.ExplainStatus("kayenta", err, said, nil)
-}
-
-// said is what Kayenta says is wrong in a reply that is no success.
-func said(body []byte) string {
-	var c struct {
-		Message string `json:"message"`
-	}
-	if json.Unmarshal(body, &c) != nil {
-		return ""
-	}
-	return egress.Brief(c.Message)
+	return reply
 }

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/provider/kayenta/scopes"
 	"github.com/headway-rollouts/headway/analysis/provider/providertest"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -65,8 +66,8 @@ func TestConformanceOfLooking(t *testing.T) {
 	providertest.Run(t, provider(), func(address string) analysis.Query { return underWay(queryTo(address), analysis.Resume) })
 }
 
-// server speaks for Kayenta, and keeps what it was asked.
-type server struct {
+// speaker speaks for Kayenta, and keeps what it was asked.
+type speaker struct {
 	*httptest.Server
 	asked []string
 	body  any
@@ -74,9 +75,9 @@ type server struct {
 
 // serving answers the requests of a metric: for a configuration, to start a
 // judgement, and for its state.
-func serving(t *testing.T, list, started, state string) *server {
+func serving(t *testing.T, list, started, state string) *speaker {
 	t.Helper()
-	s := &server{}
+	s := &speaker{}
 	mux := http.NewServeMux()
 	keep := func(w http.ResponseWriter, r *http.Request, answer string) {
 		s.asked = append(s.asked, r.Method+" "+r.URL.String()+" "+r.Header.Get("Content-Type"))
@@ -166,14 +167,14 @@ func TestSpansOfScopes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			q := queryTo("", c.edit...)
 			q.Started = q.Now.Add(-3 * time.Hour)
-			got, err := scopesOf(q)
+			got, err := scopes.Of(q)
 			if err != nil {
 				t.Fatal(err)
 			}
 			filled := func(hash string) v1alpha1.ScopeDetail {
 				return v1alpha1.ScopeDetail{Scope: "hash=" + hash, Region: "us-west-2", Step: 60, Start: c.start, End: c.end}
 			}
-			want := map[string]scope{"default": {Control: filled("stable"), Experiment: filled("canary")}}
+			want := map[string]scopes.Scope{"default": {Control: filled("stable"), Experiment: filled("canary")}}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -262,7 +263,7 @@ func TestErrorsSayWhatKayentaSays(t *testing.T) {
 }
 
 func TestWhatCannotBeStarted(t *testing.T) {
-	scopes := func(edit func(*v1alpha1.KayentaScope)) func(*v1alpha1.Metric) {
+	withScopes := func(edit func(*v1alpha1.KayentaScope)) func(*v1alpha1.Metric) {
 		return func(m *v1alpha1.Metric) { edit(&m.Provider.Kayenta.Scopes[0]) }
 	}
 	cases := []struct {
@@ -273,8 +274,8 @@ func TestWhatCannotBeStarted(t *testing.T) {
 		{"no such config", `[]`, started, func(*v1alpha1.Metric) {}, `kayenta has no canary config "my config" for application "guest book" in account "configuration"; check canaryConfigName`},
 		{"configs that are none", `{"this is":"bad"}`, started, func(*v1alpha1.Metric) {}, "not the JSON that was expected"},
 		{"a judgement without an id", configs, `{}`, func(*v1alpha1.Metric) {}, "the reply has no canaryExecutionId"},
-		{"one start", configs, started, scopes(func(s *v1alpha1.KayentaScope) { s.ControlScope.Start = "x" }), `scope "default": set start in both`},
-		{"one end", configs, started, scopes(func(s *v1alpha1.KayentaScope) { s.ExperimentScope.End = "x" }), `scope "default": set end in both`},
+		{"one start", configs, started, withScopes(func(s *v1alpha1.KayentaScope) { s.ControlScope.Start = "x" }), `scope "default": set start in both`},
+		{"one end", configs, started, withScopes(func(s *v1alpha1.KayentaScope) { s.ExperimentScope.End = "x" }), `scope "default": set end in both`},
 		{"neither start nor interval", configs, started, func(m *v1alpha1.Metric) { m.Interval = "" }, "without a start the metric needs an interval"},
 		{"a scope twice", configs, started, func(m *v1alpha1.Metric) {
 			m.Provider.Kayenta.Scopes = append(m.Provider.Kayenta.Scopes, m.Provider.Kayenta.Scopes[0])

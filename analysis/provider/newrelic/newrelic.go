@@ -1,3 +1,7 @@
+// Package newrelic measures with NRQL, the query language of New Relic, over
+// NerdGraph, its GraphQL API. The conditions of the metric judge the rows. It
+// uses no other API of New Relic. It is asked by the controller of
+// AnalysisRuns; it knows nothing of runs.
 package newrelic
 
 import (
@@ -5,12 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 	"time"
+
+	"k8s.io/utils/ptr"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/analysis/egress"
+	"github.com/headway-rollouts/headway/analysis/provider/newrelic/nerdgraph"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -19,23 +24,14 @@ import (
 const ResolvedQuery = "ResolvedNewRelicQuery"
 
 const (
-	// defaultTimeout is how long a query may take unless the metric says
-	// otherwise, and maxTimeout the longest it may say.
+	// defaultTimeout is how long a query may take unless the metric says otherwise.
 	defaultTimeout = 5 * time.Second
-	maxTimeout     = time.Hour
 	// grace is the time for the way to New Relic and back, so that it can say
 	// itself that a query took too long.
 	grace = 5 * time.Second
 )
 
-// nrql is the question of GraphQL that carries a query.
-const nrql = `query($accountId: Int!, $query: Nrql!, $timeout: Seconds!) {` +
-	` actor { account(id: $accountId) { nrql(query: $query, timeout: $timeout) { results } } } }`
-
-var (
-	errNoRows  = errors.New("the NRQL query returned no rows")
-	errForeign = errors.New("querying newrelic: the reply is not one of NerdGraph; check base-url-nerdgraph")
-)
+var errNoRows = errors.New("the NRQL query returned no rows")
 
 // Provider measures with NRQL.
 type Provider struct{ client *egress.Client }
@@ -59,34 +55,21 @@ func (p *Provider) Measure(ctx context.Context, q analysis.Query) analysis.Reply
 }
 
 func (p *Provider) measure(ctx context.Context, metric *v1alpha1.NewRelicMetric, secrets analysis.SecretReader) (analysis.Reply, error) {
-	timeout, err := timeoutOf(metric)
+	timeout, err := egress.Timeout("newrelic timeout", ptr.Deref(metric.Timeout, 0), defaultTimeout)
 	if err != nil {
 		return analysis.Reply{}, err
 	}
-	account, err := read(ctx, secrets, metric.Profile)
+	account, err := nerdgraph.Read(ctx, secrets, metric.Profile)
 	if err != nil {
 		return analysis.Reply{}, fmt.Errorf("finding the newrelic credentials: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout+grace)
 	defer cancel()
-	rows, err := p.rows(ctx, account, map[string]any{
-		"accountId": account.id, "query": metric.Query, "timeout": int64(timeout / time.Second),
-	})
+	rows, err := account.Rows(ctx, p.client, metric.Query, timeout)
 	if err != nil {
 		return analysis.Reply{}, err
 	}
 	return valueOf(rows)
-}
-
-func timeoutOf(metric *v1alpha1.NewRelicMetric) (time.Duration, error) {
-	switch {
-	case metric.Timeout == nil || *metric.Timeout == 0:
-		return defaultTimeout, nil
-	case *metric.Timeout < 0:
-		return 0, errors.New("newrelic timeout should not be negative; give seconds, or nothing for 5")
-	default:
-		return time.Duration(min(*metric.Timeout, int64(maxTimeout/time.Second))) * time.Second, nil
-	}
 }
 
 // valueOf is the value of a query: a map for one row, a list of maps for several.
@@ -106,71 +89,4 @@ func valueOf(rows []any) (analysis.Reply, error) {
 		return analysis.Reply{}, fmt.Errorf("encoding the rows: %w", err)
 	}
 	return analysis.Reply{Result: value, Value: string(text)}, nil
-}
-
-// complaint is what NerdGraph says is wrong, also where the status is a success.
-type complaint struct {
-	Errors []struct {
-		Message string `json:"message"`
-	} `json:"errors"`
-}
-
-func (c complaint) text() string {
-	var texts []string
-	for _, e := range c.Errors {
-		// NerdGraph warns of fields to come to an end, and answers all the same.
-		if !strings.HasPrefix(e.Message, "This field is deprecated!") {
-			texts = append(texts, e.Message)
-		}
-	}
-	return egress.Brief(strings.Join(texts, "; "))
-}
-
-// rows asks NerdGraph for the rows of a query.
-func (p *Provider) rows(ctx context.Context, a account, variables map[string]any) ([]any, error) {
-	body, err := json.Marshal(map[string]any{"query": nrql, "variables": variables})
-	if err != nil {
-		return nil, fmt.Errorf("encoding the newrelic query: %w", err)
-	}
-	var reply struct {
-		complaint
-		Data struct {
-			Actor struct {
-				Account struct {
-					NRQL *struct {
-						Results []any `json:"results"`
-					} `json:"nrql"`
-				} `json:"account"`
-			} `json:"actor"`
-		} `json:"data"`
-	}
-	header := http.Header{}
-	header.Set("Content-Type", "application/json")
-	header.Set("Api-Key", a.key)
-	err = p.client.AskJSON(ctx, egress.Request{Method: http.MethodPost, URL: a.url, Header: header, Body: body}, &reply)
-	switch {
-	case err != nil:
-		return nil, egress.ExplainStatus("newrelic", err, said, advice)
-	case reply.text() != "":
-		return nil, fmt.Errorf("newrelic rejects the query: %s", reply.text())
-	case reply.Data.Actor.Account.NRQL == nil:
-		return nil, errForeign
-	}
-	return reply.Data.Actor.Account.NRQL.Results, nil
-}
-
-const checkAccount = "check personal-api-key, account-id and region"
-
-var advice = map[int]string{
-	http.StatusUnauthorized: checkAccount, http.StatusForbidden: checkAccount,
-	http.StatusTooManyRequests: "measure less often",
-}
-
-// said is what NerdGraph says is wrong in a reply that is no success.
-func said(body []byte) string {
-	var c complaint
-	if json.Unmarshal(body, &c) != nil {
-		return ""
-	}
-	return c.text()
 }

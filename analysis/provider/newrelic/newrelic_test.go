@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/headway-rollouts/headway/analysis"
+	"github.com/headway-rollouts/headway/analysis/provider/newrelic/nerdgraph"
 	"github.com/headway-rollouts/headway/analysis/provider/providertest"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
@@ -110,7 +111,7 @@ func TestWhatIsSent(t *testing.T) {
 				t.Errorf("sent %q, want %q", line, want)
 			}
 			want := map[string]any{
-				"query":     nrql,
+				"query":     nerdgraph.Question,
 				"variables": map[string]any{"accountId": 12345.0, "query": query, "timeout": c.timeout},
 			}
 			if diff := cmp.Diff(want, body); diff != "" {
@@ -191,44 +192,6 @@ func TestErrorsSayWhatNerdGraphSaysAndWhatToDo(t *testing.T) {
 			got := provider().Measure(t.Context(), queryTo(answering(t, c.status, c.body)))
 			if diff := cmp.Diff(failed(c.want), got); diff != "" {
 				t.Error(diff)
-			}
-		})
-	}
-}
-
-func TestProfiles(t *testing.T) {
-	with := func(region, address string) map[string]string {
-		return map[string]string{"personal-api-key": key, "account-id": "7", "region": region, "base-url-nerdgraph": address, "base-url-rest": "http://unused"}
-	}
-	all := secrets{
-		"newrelic": with("", ""), "us": with("US", ""), "eu": with("eu", ""), "mars": with("mars", ""),
-		"proxy": with("eu", "http://proxy/graphql"), "far": with("jp", "http://far/graphql"),
-		"half": {"personal-api-key": key}, "named": {"personal-api-key": key, "account-id": key},
-	}
-	cases := []struct{ profile, url, message string }{
-		{"", "https://api.newrelic.com/graphql", ""},
-		{"us", "https://api.newrelic.com/graphql", ""},
-		{"eu", "https://api.eu.newrelic.com/graphql", ""},
-		{"proxy", "http://proxy/graphql", ""},
-		{"far", "http://far/graphql", ""},
-		{"mars", "", `secret "mars": region must be us or eu; for another one set base-url-nerdgraph`},
-		{"half", "", `secret "half" needs the keys personal-api-key and account-id`},
-		{"named", "", "account-id is not a number; it is in the address of New Relic's pages"},
-		{"none", "", `reading secret "none" in namespace "": not found`},
-	}
-	for _, c := range cases {
-		t.Run(c.profile, func(t *testing.T) {
-			got, err := read(t.Context(), all.read, c.profile)
-			want := account{}
-			if c.url != "" {
-				want = account{url: c.url, key: key, id: 7}
-			}
-			message := ""
-			if err != nil {
-				message = err.Error()
-			}
-			if got != want || message != c.message {
-				t.Errorf("got %+v, %v", got, err)
 			}
 		})
 	}

@@ -1,14 +1,22 @@
-package cloudwatch
+// Package results reads what GetMetricData, an operation of CloudWatch, answers.
+// It judges only whether all of the data is there.
+package results
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/analysis/egress"
 )
+
+// Messages is the key of a measurement's metadata with what CloudWatch says
+// about its data. It is served API.
+const Messages = "messages"
 
 // MetricDataResult is the result of one query, as conditions see it. Its names
 // are those of the SDK of AWS, which users write.
@@ -27,11 +35,9 @@ type MetricDataResult struct {
 // MessageData is a message of CloudWatch.
 type MessageData struct{ Code, Value string }
 
-// complete is the status of a result that has all its data.
-const complete = "Complete"
-
-// reply is what the results mean. Data that is not all there decides nothing.
-func (o output) reply(asked input) analysis.Reply {
+// Reply is what the results of a span of time mean. Data that is not all there
+// decides nothing.
+func (o Output) Reply(span time.Duration) analysis.Reply {
 	results, err := o.results()
 	notes := o.notes()
 	if err != nil {
@@ -45,21 +51,20 @@ func (o output) reply(asked input) analysis.Reply {
 			return reply
 		}
 	}
-	span := time.Duration(asked.EndTime-asked.StartTime) * time.Second
 	reply.NoData = true
 	reply.Message = fmt.Sprintf("the metric has no data: cloudwatch has no values of the last %s", span)
 	return reply
 }
 
-func (o output) results() ([]MetricDataResult, error) {
+func (o Output) results() ([]MetricDataResult, error) {
 	if o.MetricDataResults == nil {
 		return nil, errors.New("querying cloudwatch: the reply has no MetricDataResults; the endpoint may be something else")
 	}
 	out := make([]MetricDataResult, 0, len(o.MetricDataResults))
 	for _, each := range o.MetricDataResults {
-		if each.StatusCode != complete {
-			return nil, fmt.Errorf("cloudwatch gives not all data of query %q: its status is %q%s",
-				egress.Brief(each.Id), egress.Brief(each.StatusCode), because(each.Messages))
+		if each.StatusCode != "Complete" {
+			why := append([]string{fmt.Sprintf("its status is %q", egress.Brief(each.StatusCode))}, texts("", each.Messages)...)
+			return nil, fmt.Errorf("cloudwatch gives not all data of query %q: %s", egress.Brief(each.Id), egress.Brief(strings.Join(why, ": ")))
 		}
 		result := MetricDataResult{Id: each.Id, Label: each.Label, StatusCode: each.StatusCode, Messages: each.Messages}
 		for _, at := range each.Timestamps {
@@ -77,7 +82,7 @@ func (o output) results() ([]MetricDataResult, error) {
 }
 
 // notes keeps messages in the metadata of the measurement; nil without any.
-func (o output) notes() map[string]string {
+func (o Output) notes() map[string]string {
 	parts := texts("", o.Messages)
 	for _, result := range o.MetricDataResults {
 		parts = append(parts, texts(egress.Brief(result.Id)+": ", result.Messages)...)
@@ -86,13 +91,6 @@ func (o output) notes() map[string]string {
 		return nil
 	}
 	return map[string]string{Messages: strings.Join(parts, "; ")}
-}
-
-func because(messages []MessageData) string {
-	if len(messages) == 0 {
-		return ""
-	}
-	return ": " + egress.Brief(strings.Join(texts("", messages), "; "))
 }
 
 func texts(prefix string, messages []MessageData) []string {
@@ -110,4 +108,41 @@ func textOf(results []MetricDataResult) string {
 		parts[i] = analysis.Numbers(result.Values)
 	}
 	return "[" + strings.Join(parts, ",") + "]"
+}
+
+// Output is what GetMetricData says.
+type Output struct {
+	// MetricDataResults is nil when the reply is of something else.
+	MetricDataResults []struct {
+		Id, Label, StatusCode string //nolint:revive // The name is that of AWS.
+		Timestamps            []sample
+		Values                []sample
+		Messages              []MessageData
+	}
+	Messages []MessageData
+	// NextToken is there when not all data is.
+	NextToken string
+}
+
+// sample is a number of JSON, or the name of one that JSON has not.
+type sample float64
+
+var named = map[string]float64{
+	`"NaN"`: math.NaN(), `"Infinity"`: math.Inf(1), `"-Infinity"`: math.Inf(-1),
+	`null`: math.NaN(), // The decoder would leave a zero.
+}
+
+// UnmarshalJSON reads a number, or the text NaN, Infinity or -Infinity.
+func (s *sample) UnmarshalJSON(text []byte) error {
+	if value, ok := named[string(text)]; ok {
+		*s = sample(value)
+		return nil
+	}
+	return json.Unmarshal(text, (*float64)(s)) //nolint:wrapcheck // The decoder that calls this says where.
+}
+
+// time is the moment of a sample that counts seconds.
+func (s sample) time() time.Time {
+	whole, part := math.Modf(float64(s))
+	return time.Unix(int64(whole), int64(part*1e9)).UTC()
 }

@@ -1,51 +1,40 @@
-package datadog
+// Package v2 asks version 2 of the API of Datadog, which has queries and formulas
+// that come to numbers.
+package v2
 
 import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/analysis/egress"
+	"github.com/headway-rollouts/headway/analysis/provider/datadog/api"
+	"github.com/headway-rollouts/headway/analysis/provider/datadog/groups"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// Keys of the metadata of a measurement. They are served API.
-const (
-	// Groups are the names and values of the groups, as JSON.
-	Groups = "groups"
-	// GroupsTruncated is true when some groups are left out.
-	GroupsTruncated = "groups_truncated"
-)
+// defaultAggregator makes one value of a series. Datadog would take the average.
+const defaultAggregator = "last"
 
-const (
-	// defaultAggregator makes one value of a series. Datadog would take the average.
-	defaultAggregator = "last"
-	// maxGroups is how long the groups may be as JSON. The status cuts what is
-	// above 2 KiB, and cut JSON is none.
-	maxGroups = 2000
-)
-
-// scalar asks version 2 of the API. The value is a number, or the numbers of
-// all groups where the query groups, even if there is one group only.
-func (p *Provider) scalar(ctx context.Context, q question) (analysis.Reply, error) {
-	body, err := json.Marshal(map[string]any{"data": map[string]any{
+// Scalar asks the queries of a metric for the time between two moments. The value
+// is a number, or the numbers of all groups where a query groups, even if there
+// is one group only.
+func Scalar(ctx context.Context, site api.Site, metric *v1alpha1.DatadogMetric, between [2]time.Time) (analysis.Reply, error) {
+	asked := map[string]any{"data": map[string]any{
 		"type": "scalar_request",
 		"attributes": map[string]any{
-			"from": q.from * 1000, "to": q.to * 1000,
-			"queries": queriesOf(q.metric), "formulas": formulasOf(q.metric),
+			"from": between[0].Unix() * 1000, "to": between[1].Unix() * 1000,
+			"queries": queriesOf(metric), "formulas": formulasOf(metric),
 		},
-	}})
-	if err != nil {
-		return analysis.Reply{}, fmt.Errorf("encoding the datadog query: %w", err)
-	}
+	}}
 	var reply struct {
-		complaint
+		api.Complaint
 		Data struct {
 			Type       string `json:"type"`
 			Attributes struct {
@@ -53,16 +42,16 @@ func (p *Provider) scalar(ctx context.Context, q question) (analysis.Reply, erro
 			} `json:"attributes"`
 		} `json:"data"`
 	}
-	request := egress.Request{Method: http.MethodPost, URL: "/api/v2/query/scalar", Body: body}
-	if err := p.ask(ctx, q.account, request, &reply); err != nil {
-		return analysis.Reply{}, err
+	err := site.Ask(ctx, egress.Request{Method: http.MethodPost, URL: "/api/v2/query/scalar", JSON: asked}, &reply)
+	if err == nil {
+		err = reply.Rejection()
 	}
 	columns := reply.Data.Attributes.Columns
 	switch {
-	case reply.text() != "":
-		return analysis.Reply{}, fmt.Errorf("datadog rejects the query: %s", reply.text())
+	case err != nil:
+		return analysis.Reply{}, err
 	case columns == nil && reply.Data.Type != "scalar_response":
-		return analysis.Reply{}, errForeign
+		return analysis.Reply{}, api.ErrForeign
 	}
 	return valueOf(columns)
 }
@@ -96,20 +85,14 @@ type column struct {
 	Values json.RawMessage `json:"values"`
 }
 
-// group is a row of a table; its name is empty where the query does not group.
-type group struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-}
-
 // valueOf is the value of a table. Rows without a number are left out.
 func valueOf(columns []column) (analysis.Reply, error) {
 	rows, grouped, err := rowsOf(columns)
 	switch {
 	case err != nil:
-		return analysis.Reply{}, errForeign
+		return analysis.Reply{}, api.ErrForeign
 	case len(rows) == 0:
-		return nothing(), nil
+		return analysis.Reply{Value: "[]", NoData: true}, nil // no error: a condition may provide for it
 	case !grouped:
 		return analysis.Reply{Result: rows[0].Value, Value: analysis.Number(rows[0].Value)}, nil
 	}
@@ -117,11 +100,11 @@ func valueOf(columns []column) (analysis.Reply, error) {
 	for i, row := range rows {
 		values[i] = row.Value
 	}
-	return analysis.Reply{Result: values, Value: analysis.Numbers(values), Metadata: metadata(rows)}, nil
+	return analysis.Reply{Result: values, Value: analysis.Numbers(values), Metadata: groups.Metadata(rows)}, nil
 }
 
 // rowsOf joins the first column of numbers and the names of its rows.
-func rowsOf(columns []column) (rows []group, grouped bool, err error) {
+func rowsOf(columns []column) (rows []groups.Row, grouped bool, err error) {
 	var numbers []*float64
 	names := map[int][]string{}
 	for _, c := range columns {
@@ -141,25 +124,8 @@ func rowsOf(columns []column) (rows []group, grouped bool, err error) {
 	}
 	for i, value := range numbers {
 		if value != nil {
-			rows = append(rows, group{Name: strings.Join(names[i], ","), Value: *value})
+			rows = append(rows, groups.Row{Name: strings.Join(names[i], ","), Value: *value})
 		}
 	}
 	return rows, grouped, nil
-}
-
-// metadata tells which group has which value. Where that is too long for a
-// status, groups in the middle are left out: one that is bad is at an end.
-func metadata(rows []group) map[string]string {
-	text, _ := json.Marshal(rows) // texts and finite numbers always encode
-	told := map[string]string{Groups: string(text)}
-	if len(text) <= maxGroups {
-		return told
-	}
-	rows = slices.SortedStableFunc(slices.Values(rows), func(a, b group) int { return cmp.Compare(a.Value, b.Value) })
-	for len(text) > maxGroups {
-		rows = slices.Delete(rows, len(rows)/4, len(rows)-len(rows)/4)
-		text, _ = json.Marshal(rows)
-	}
-	told[Groups], told[GroupsTruncated] = string(text), "true"
-	return told
 }

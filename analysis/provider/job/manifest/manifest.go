@@ -1,7 +1,7 @@
-package job
+// Package manifest makes the Job of a measurement. It is pure.
+package manifest
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -31,29 +31,24 @@ const maxName = 63
 // strayTTL is how long a Job stays, in seconds, that no run can own.
 const strayTTL = 24 * 60 * 60
 
-// of is the namespace of the Job of a measurement.
-func (p Place) of(q analysis.Query) string { return cmp.Or(p.Namespace, q.Owner.Namespace) }
-
-// owns reports whether the run can own its Jobs, so that they go with it.
-func (p Place) owns(q analysis.Query) bool { return !p.Elsewhere && p.of(q) == q.Owner.Namespace }
-
-// build makes the Job of a measurement.
-func (p *Provider) build(q analysis.Query) (*batchv1.Job, error) {
+// Of is the Job of a measurement in a namespace. Where the run can own it, it goes
+// with the run; elsewhere it goes a day after its end, unless its spec says when.
+func Of(q analysis.Query, namespace string, owned bool) (*batchv1.Job, error) {
 	metric := q.Metric.Provider.Job
 	if metric.Spec.Malformed != "" {
 		return nil, errors.New("not a Job spec: " + metric.Spec.Malformed)
 	}
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace:   p.place.of(q),
-			Name:        jobName(q.Owner.UID, q.Metric.Name, q.Number),
+			Namespace:   namespace,
+			Name:        Name(q),
 			Labels:      maps.Clone(metric.Metadata.Labels),
 			Annotations: maps.Clone(metric.Metadata.Annotations),
 		},
 		Spec: *metric.Spec.JobSpec.DeepCopy(),
 	}
 	switch {
-	case p.place.owns(q):
+	case owned:
 		job.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(&metav1.ObjectMeta{
 			Name: q.Owner.Name, UID: types.UID(q.Owner.UID),
 		}, v1alpha1.GroupVersion.WithKind("AnalysisRun"))}
@@ -67,10 +62,11 @@ func (p *Provider) build(q analysis.Query) (*batchv1.Job, error) {
 	return job, nil
 }
 
-// jobName is the same for the same measurement, so a Job is never made twice. A
+// Name is the same for the same measurement, so a Job is never made twice. A
 // metric whose name does not fit in a name is shortened and told apart by a hash.
-func jobName(uid, metric string, number int32) string {
-	end := fmt.Sprintf(".%d", number)
+func Name(q analysis.Query) string {
+	uid, metric := q.Owner.UID, q.Metric.Name
+	end := fmt.Sprintf(".%d", q.Number)
 	name := uid + "." + plain(metric)
 	if name != uid+"."+metric || len(name)+len(end) > maxName {
 		sum := sha256.Sum256([]byte(metric))

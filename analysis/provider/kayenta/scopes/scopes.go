@@ -1,4 +1,6 @@
-package kayenta
+// Package scopes are the comparisons that a Kayenta metric asks for, with their
+// spans of time.
+package scopes
 
 import (
 	"errors"
@@ -9,22 +11,22 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// scope is one comparison, as the server reads it.
-type scope struct {
+// Scope is one comparison, as the server reads it.
+type Scope struct {
 	Control    v1alpha1.ScopeDetail `json:"controlScope"`
 	Experiment v1alpha1.ScopeDetail `json:"experimentScope"`
 }
 
-// scopesOf are the comparisons of a metric by their names. One without an end
+// Of are the comparisons of a metric by their names. One without an end
 // ends now, and one without a start covers one interval of the metric, or with
 // lookback all of the run.
-func scopesOf(q analysis.Query) (map[string]scope, error) {
-	out := map[string]scope{}
+func Of(q analysis.Query) (map[string]Scope, error) {
+	out := map[string]Scope{}
 	for _, given := range q.Metric.Provider.Kayenta.Scopes {
 		if _, twice := out[given.Name]; twice {
 			return nil, fmt.Errorf("scope %q is there twice; names of scopes must differ", given.Name)
 		}
-		filled, err := fill(scope{Control: given.ControlScope, Experiment: given.ExperimentScope}, q)
+		filled, err := fill(Scope{Control: given.ControlScope, Experiment: given.ExperimentScope}, q)
 		if err != nil {
 			return nil, fmt.Errorf("scope %q: %w", given.Name, err)
 		}
@@ -33,7 +35,7 @@ func scopesOf(q analysis.Query) (map[string]scope, error) {
 	return out, nil
 }
 
-func fill(s scope, q analysis.Query) (scope, error) {
+func fill(s Scope, q analysis.Query) (Scope, error) {
 	switch {
 	case (s.Control.Start == "") != (s.Experiment.Start == ""):
 		return s, errors.New("set start in both controlScope and experimentScope, or in none")

@@ -1,10 +1,10 @@
-package cloudwatch
+// Package metricdata makes the question for GetMetricData, an operation of
+// CloudWatch, of the queries of a metric. It asks nobody.
+package metricdata
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
@@ -13,8 +13,11 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// input is what GetMetricData is asked.
-type input struct {
+// defaultInterval is how much time a metric looks at unless it says otherwise.
+const defaultInterval = 5 * time.Minute
+
+// Input is what GetMetricData is asked; its times are seconds of Unix time.
+type Input struct {
 	StartTime, EndTime int64
 	MetricDataQueries  []dataQuery
 }
@@ -43,20 +46,20 @@ type metricName struct {
 
 type dimension struct{ Name, Value string }
 
-// inputOf asks the queries of a metric for the time until now.
-func inputOf(metric *v1alpha1.CloudWatchMetric, now time.Time) (input, error) {
+// Of asks the queries of a metric for the time until now.
+func Of(metric *v1alpha1.CloudWatchMetric, now time.Time) (Input, error) {
 	interval, err := intervalOf(metric)
 	if err != nil {
-		return input{}, err
+		return Input{}, err
 	}
 	if len(metric.MetricDataQueries) == 0 {
-		return input{}, errors.New("the metric has no cloudWatch.metricDataQueries")
+		return Input{}, errors.New("the metric has no cloudWatch.metricDataQueries")
 	}
-	out := input{StartTime: now.Add(-interval).Unix(), EndTime: now.Unix()}
+	out := Input{StartTime: now.Add(-interval).Unix(), EndTime: now.Unix()}
 	for i, query := range metric.MetricDataQueries {
 		made, err := queryOf(query)
 		if err != nil {
-			return input{}, fmt.Errorf("cloudWatch.metricDataQueries[%d].%w", i, err)
+			return Input{}, fmt.Errorf("cloudWatch.metricDataQueries[%d].%w", i, err)
 		}
 		out.MetricDataQueries = append(out.MetricDataQueries, made)
 	}
@@ -100,39 +103,17 @@ func seconds(period intstr.IntOrString) (int32, error) {
 	return int32(parsed), nil
 }
 
-// output is what GetMetricData says.
-type output struct {
-	// MetricDataResults is nil when the reply is of something else.
-	MetricDataResults []struct {
-		Id, Label, StatusCode string //nolint:revive // The name is that of AWS.
-		Timestamps            []sample
-		Values                []sample
-		Messages              []MessageData
+// intervalOf is how much time a metric looks at.
+func intervalOf(metric *v1alpha1.CloudWatchMetric) (time.Duration, error) {
+	if metric.Interval == "" {
+		return defaultInterval, nil
 	}
-	Messages []MessageData
-	// NextToken is there when not all data is.
-	NextToken string
-}
-
-// sample is a number of JSON, or the name of one that JSON has not.
-type sample float64
-
-var named = map[string]float64{
-	`"NaN"`: math.NaN(), `"Infinity"`: math.Inf(1), `"-Infinity"`: math.Inf(-1),
-	`null`: math.NaN(), // The decoder would leave a zero.
-}
-
-// UnmarshalJSON reads a number, or the text NaN, Infinity or -Infinity.
-func (s *sample) UnmarshalJSON(text []byte) error {
-	if value, ok := named[string(text)]; ok {
-		*s = sample(value)
-		return nil
+	interval, err := metric.Interval.Duration()
+	if err != nil {
+		return 0, fmt.Errorf("cloudWatch.interval: %w", err)
 	}
-	return json.Unmarshal(text, (*float64)(s)) //nolint:wrapcheck // The decoder that calls this says where.
-}
-
-// time is the moment of a sample that counts seconds.
-func (s sample) time() time.Time {
-	whole, part := math.Modf(float64(s))
-	return time.Unix(int64(whole), int64(part*1e9)).UTC()
+	if interval < time.Second {
+		return 0, errors.New("cloudWatch.interval should be a second or more, such as 5m")
+	}
+	return interval, nil
 }
