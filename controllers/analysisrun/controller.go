@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -26,8 +29,6 @@ import (
 	"github.com/headway-rollouts/headway/analysis/provider/datadog"
 	"github.com/headway-rollouts/headway/analysis/provider/job"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
-	"github.com/headway-rollouts/headway/controllers/internal/outcome"
-	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
 )
 
 // Options are what the controller needs from the process around it.
@@ -68,14 +69,19 @@ type Options struct {
 type Reconciler struct {
 	Options
 
-	writes  ownwrites.Log
-	desk    *desk
-	turns   egress.Turns
-	metrics *metrics
+	desk     *desk
+	turns    egress.Turns
+	unstored *waiting
+	metrics  *metrics
 }
 
-// maxDecoding is how many replies are decoded and judged at once.
-const maxDecoding = 4
+const (
+	// maxDecoding is how many replies are decoded and judged at once.
+	maxDecoding = 4
+	// What failed is tried again after a time that doubles: soon enough after an
+	// outage of the API server that nobody waits for it.
+	shortestBackoff, longestBackoff = 5 * time.Millisecond, 30 * time.Second
+)
 
 // New makes a Reconciler and fills in defaults.
 func New(opts Options) *Reconciler {
@@ -96,7 +102,7 @@ func New(opts Options) *Reconciler {
 	}
 	opts.Providers = withBuiltIn(opts)
 	desk := newDesk(opts.Measurements, opts.Clock)
-	return &Reconciler{Options: opts, desk: desk, turns: egress.NewTurns(maxDecoding), metrics: newMetrics(desk.metrics)}
+	return &Reconciler{Options: opts, desk: desk, turns: egress.NewTurns(maxDecoding), unstored: &waiting{}, metrics: newMetrics(desk.metrics)}
 }
 
 // SetupWithManager watches AnalysisRuns and the desk. When the manager stops,
@@ -113,23 +119,34 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.Add(stop); err != nil {
 		return fmt.Errorf("adding the desk: %w", err)
 	}
-	yes := true
 	ours := predicate.NewPredicateFuncs(func(obj client.Object) bool {
 		return r.Selector.Matches(labels.Set(obj.GetLabels()))
 	})
-	err := ctrl.NewControllerManagedBy(mgr).
-		Named("AnalysisRuns").
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency, RecoverPanic: &yes, EnableWarmup: &yes}).
-		For(&v1alpha1.AnalysisRun{}, builder.WithPredicates(ours)).
+	// What was stored is known, and it was said when to look again.
+	news := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !r.desk.echo(e.ObjectNew) }}
+	err := r.builder(mgr, "AnalysisRuns").
+		For(&v1alpha1.AnalysisRun{}, builder.WithPredicates(ours, news)).
 		WatchesRawSource(source.Channel(r.desk.finished, &handler.EnqueueRequestForObject{})).
 		Complete(r)
+	if err == nil {
+		err = r.builder(mgr, "AnalysisRunStatuses").WatchesRawSource(source.Func(r.unstored.open)).Complete(statuses{r})
+	}
 	if err != nil {
 		return fmt.Errorf("building the controller: %w", err)
 	}
 	return nil
 }
 
-// Reconcile judges what was measured, stores it, and has taken what is due.
+// builder begins one of the two controllers.
+func (r *Reconciler) builder(mgr ctrl.Manager, name string) *builder.Builder {
+	yes := true
+	return ctrl.NewControllerManagedBy(mgr).Named(name).WithOptions(controller.Options{
+		MaxConcurrentReconciles: r.Concurrency, RecoverPanic: &yes, EnableWarmup: &yes,
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](shortestBackoff, longestBackoff),
+	})
+}
+
+// Reconcile judges what was measured, has it stored, and has taken what is due.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	began := r.Clock.Now()
 	result, err := r.reconcile(ctx, req)
@@ -146,58 +163,67 @@ var errGone = errors.New("the AnalysisRun is gone")
 
 // forget drops what is remembered of an AnalysisRun that is gone.
 func (r *Reconciler) forget(key types.NamespacedName) {
-	r.writes.Forget(key)
 	r.desk.forgetKey(key)
 	r.metrics.Forget(key)
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	run := v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: req.Namespace, Name: req.Name}}
-	fresh, err := r.writes.Read(ctx, r.Client, &run, r.Clock.Now())
-	if apierrors.IsNotFound(err) {
-		return ctrl.Result{}, errGone
-	}
-	if err != nil {
-		return ctrl.Result{}, err
-	}
+	cached, err := r.read(ctx, req.NamespacedName)
 	switch {
-	case !run.DeletionTimestamp.IsZero():
+	case err != nil:
+		return ctrl.Result{}, err
+	case !cached.DeletionTimestamp.IsZero():
 		r.desk.forgetKey(req.NamespacedName)
 		return ctrl.Result{}, nil
-	case !fresh:
-		return outcome.Stale(), nil
-	case run.Status.Phase.Completed():
+	case cached.Status.Phase.Completed():
 		r.desk.forgetKey(req.NamespacedName)
-		return r.expire(ctx, &run)
+		return r.expire(ctx, cached)
 	}
-	return r.advance(ctx, &run)
+	return r.advance(cached), nil
+}
+
+// read reads a run from the cache. The error of one that is gone is errGone.
+func (r *Reconciler) read(ctx context.Context, key types.NamespacedName) (*v1alpha1.AnalysisRun, error) {
+	var run v1alpha1.AnalysisRun
+	err := r.Client.Get(ctx, key, &run)
+	if apierrors.IsNotFound(err) {
+		return nil, errGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the AnalysisRun: %w", err)
+	}
+	return &run, nil
 }
 
 // advance takes a run one step further.
-func (r *Reconciler) advance(ctx context.Context, run *v1alpha1.AnalysisRun) (ctrl.Result, error) {
+func (r *Reconciler) advance(cached *v1alpha1.AnalysisRun) ctrl.Result {
 	now := r.Clock.Now()
-	results := r.desk.results(run)
-	status, schedule := analysis.Next(run, results, now)
-	if err := r.report(ctx, run, &status); err != nil {
-		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			return outcome.Stale(), nil // decided on a run that is no more
-		}
-		return ctrl.Result{}, fmt.Errorf("storing the status: %w", err)
+	r.desk.shown(cached)
+	seen := r.desk.latest(cached)
+	if seen.run.Status.Phase.Completed() {
+		return ctrl.Result{} // the cache will show it
 	}
-	r.desk.recorded(run, results)
-	run = run.DeepCopy()
-	run.Status = status
-	if run.Status.Phase.Completed() {
-		r.desk.forgetKey(client.ObjectKeyFromObject(run))
-		return r.expire(ctx, run)
+	status, schedule := analysis.Next(seen.run, seen.results, now)
+	if r.desk.judge(seen, schedule.Tasks, r.take) {
+		seen = r.desk.latest(cached)
+		status, schedule = analysis.Next(seen.run, seen.results, now)
 	}
+	if !equality.Semantic.DeepEqual(seen.run.Status, status) {
+		r.unstored.add(seen.run, &status)
+	}
+	if seen.run.Status.StartedAt == nil || status.Phase.Completed() {
+		return ctrl.Result{} // storing it wakes the run
+	}
+	next := *seen.run // its spec is shared, and nobody changes it
+	next.Status = status
+	seen.run = &next
 	for _, task := range schedule.Tasks {
-		r.desk.start(run, task, r.take)
+		r.desk.start(seen, task, r.take)
 	}
 	if schedule.Wake.IsZero() {
-		return ctrl.Result{}, nil // the desk wakes the run
+		return ctrl.Result{} // the desk wakes the run
 	}
-	return ctrl.Result{RequeueAfter: max(schedule.Wake.Sub(now), time.Millisecond)}, nil
+	return ctrl.Result{RequeueAfter: max(schedule.Wake.Sub(now), time.Millisecond)}
 }
 
 // expire deletes a completed run whose time is over.

@@ -61,7 +61,16 @@ type world struct {
 	provider *provider
 	events   *record.FakeRecorder
 	patches  int
+	queue    pile
 }
+
+// pile is the queue of those whose status is to be stored.
+type pile struct {
+	queueOfRuns
+	requests []ctrl.Request
+}
+
+func (p *pile) Add(request ctrl.Request) { p.requests = append(p.requests, request) }
 
 func newWorld(t *testing.T, run *v1alpha1.AnalysisRun, others ...client.Object) *world {
 	t.Helper()
@@ -80,12 +89,21 @@ func newWorld(t *testing.T, run *v1alpha1.AnalysisRun, others ...client.Object) 
 			w.patches++
 			return c.Patch(ctx, obj, patch, opts...)
 		}}).Build()
+	w.open(c, w.provider)
+	return w
+}
+
+// open makes the reconciler of a world.
+func (w *world) open(c client.Client, provider analysis.Provider) {
+	w.t.Helper()
 	w.Reconciler = New(Options{
 		Client: c, APIReader: c, Recorder: w.events, Clock: w.clock,
-		Providers: map[string]analysis.Provider{"prometheus": w.provider},
+		Providers: map[string]analysis.Provider{"prometheus": provider},
 	})
-	t.Cleanup(w.desk.close)
-	return w
+	if err := w.unstored.open(w.t.Context(), &w.queue); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(w.desk.close)
 }
 
 func newRun(metrics ...v1alpha1.Metric) *v1alpha1.AnalysisRun {
@@ -99,13 +117,46 @@ func newMetric(name string) v1alpha1.Metric {
 	return v1alpha1.Metric{Name: name, Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Query: name}}}
 }
 
+// reconcile reconciles and stores, and reconciles again, until nothing is left to
+// be stored or storing is to be tried again.
 func (w *world) reconcile() ctrl.Result {
 	w.t.Helper()
-	result, err := w.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: key})
-	if err != nil {
+	for {
+		result, err := w.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: key})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(w.queue.requests) == 0 {
+			return result
+		}
+		again, err := w.store()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if again.RequeueAfter > 0 {
+			return again
+		}
+	}
+}
+
+// store stores what waits for it, and returns what the last of it came to.
+func (w *world) store() (last ctrl.Result, err error) {
+	for _, request := range w.queue.requests {
+		var one error
+		last, one = statuses{w.Reconciler}.Reconcile(w.t.Context(), request)
+		err = errors.Join(err, one)
+	}
+	w.queue.requests = nil
+	return last, err
+}
+
+// attempt reconciles and stores once.
+func (w *world) attempt() (ctrl.Result, error) {
+	w.t.Helper()
+	if _, err := w.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
 		w.t.Fatal(err)
 	}
-	return result
+	return w.store()
 }
 
 // arrive waits for a result on the desk and reconciles.
@@ -226,7 +277,7 @@ func TestAResultSurvivesALostWrite(t *testing.T) {
 	})
 	whole := w.Client
 	w.Client = broken
-	if _, err := w.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err == nil {
+	if _, err := w.attempt(); err == nil {
 		t.Fatal("a lost write is no error")
 	}
 	w.Client = whole
@@ -249,6 +300,47 @@ func TestTheNextMeasurementWakesTheRun(t *testing.T) {
 	w.arrive()
 	if got := w.status().MetricResults[0].Count; got != 2 {
 		t.Errorf("%d measurements", got)
+	}
+}
+
+// An answer that somebody else asked for is judged and stored within the reconcile in
+// which the measurement is due; one that needs a Secret is judged beside it.
+func TestAnAnswerThatIsThereIsStoredAtOnce(t *testing.T) {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: "creds"}, Data: map[string][]byte{"token": []byte("s3cret")}}
+	arg := v1alpha1.Argument{Name: "token", ValueFrom: &v1alpha1.ValueFrom{SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "creds", Key: "token"}}}
+	for name, c := range map[string]struct {
+		args   []v1alpha1.Argument
+		atOnce int32
+	}{
+		"no Secret": {nil, 2},
+		"a Secret":  {[]v1alpha1.Argument{arg}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMetric("rate")
+			m.Interval = "10s"
+			run := newRun(m)
+			run.Spec.Args = c.args
+			w := newWorld(t, run, secret)
+			w.reconcile()
+			w.arrive()
+			other := newRun(m)
+			other.Name, other.Spec.Args = "other", c.args
+			w.clock.SetTime(noon.Add(9 * time.Second))
+			w.desk.start(w.desk.latest(other), analysis.Task{Verb: analysis.Take, Metric: "rate", Number: 1}, w.take)
+			w.waitFor(other)
+			w.clock.SetTime(noon.Add(12 * time.Second))
+			before := w.patches
+			w.reconcile()
+			if got := w.status().MetricResults[0].Count; got != c.atOnce || w.patches-before != int(c.atOnce-1) {
+				t.Errorf("%d measurements in %d patches, want %d at once", got, w.patches-before, c.atOnce)
+			}
+			if c.atOnce == 1 {
+				w.arrive()
+			}
+			if got := w.status().MetricResults[0].Count; got != 2 {
+				t.Errorf("%d measurements in the end", got)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,8 +43,13 @@ const (
 	maxAnswers = 10_000
 )
 
-// desk has measurements taken outside of the queue. It holds at most one per
-// metric of a run: from its start until its result is stored in the status.
+// maxAhead is how many measurements of a metric may be taken and not yet stored.
+// More than one are only where the API server takes writes more slowly than runs
+// are measured.
+const maxAhead = 3
+
+// desk has measurements taken outside of the queue, one at a time of a metric, and
+// holds what came of them until it is stored in the status.
 type desk struct {
 	// finished wakes a run that has a new result.
 	finished chan event.GenericEvent
@@ -62,12 +68,16 @@ type desk struct {
 
 // seat is what the desk holds of one run.
 type seat struct {
-	uid     types.UID
-	ctx     context.Context //nolint:containedctx // It ends what is measured for this run.
-	cancel  context.CancelFunc
-	metrics map[string]*analysis.Result // nil while the measurement waits or is under way
-	used    map[string]time.Time        // when the question was asked whose answer a metric used last
-	busy    int                         // how many are under way
+	uid      types.UID
+	ctx      context.Context //nolint:containedctx // It ends what is measured for this run.
+	cancel   context.CancelFunc
+	underWay map[string]bool      // the metrics that wait to be measured, or are
+	unstored []analysis.Result    // what was taken and is not stored, in the order in which it came
+	came     map[string]int       // how often something came of the measurements of a metric
+	used     map[string]time.Time // when the question was asked whose answer a metric used last
+	busy     int                  // how many are under way
+	stored   *stored              // nil when the cache shows it
+	held     bool                 // some metric waits until more is stored
 }
 
 func newDesk(places int, now clock.PassiveClock) *desk {
@@ -84,29 +94,120 @@ func newDesk(places int, now clock.PassiveClock) *desk {
 	}
 }
 
-// start has a measurement taken unless the metric is being measured already.
-func (d *desk) start(run *v1alpha1.AnalysisRun, task analysis.Task, take measure) {
-	question := analysis.QuestionOf(run, task)
+// start has a measurement taken unless the metric is being measured already, or was
+// since the view.
+func (d *desk) start(v view, task analysis.Task, take measure) {
+	question := analysis.QuestionOf(v.run, task)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ctx.Err() != nil {
+	t := d.ticketOf(v, task, question)
+	if t == nil {
 		return
 	}
-	s := d.seatOf(run)
-	if _, busy := s.metrics[task.Metric]; busy {
-		return
-	}
-	s.metrics[task.Metric] = nil
-	t := &ticket{
-		seat: s, run: run, task: task, question: question, take: take,
-		since: d.clock.Now(), last: s.used[task.Metric],
-	}
-	if given := d.answers[question.Key]; given != nil && t.fresh(given.asked, t.since) {
+	t.take = take
+	t.seat.underWay[task.Metric] = true
+	if given := d.given(t); given != nil {
 		d.deliver(t, given)
 		return
 	}
 	d.line(t)
 	d.admit()
+}
+
+// judge takes at once those of the measurements of a run for which an answer is
+// there, and reports whether there are any. It asks nobody, so it never waits:
+// a run whose arguments are in Secrets is left to start.
+func (d *desk) judge(v view, tasks []analysis.Task, take measure) bool {
+	if slices.ContainsFunc(v.run.Spec.Args, fromSecret) {
+		return false
+	}
+	judged := false
+	for _, task := range tasks {
+		if t, given := d.answered(v, task); given != nil {
+			t.take = take
+			d.use(t, given)
+			judged = true
+		}
+	}
+	return judged
+}
+
+func fromSecret(arg v1alpha1.Argument) bool {
+	return arg.ValueFrom != nil && arg.ValueFrom.SecretKeyRef != nil
+}
+
+// answered is a ticket for a measurement and the answer that is there for it; nil
+// when there is none.
+func (d *desk) answered(v view, task analysis.Task) (*ticket, *answer) {
+	question := analysis.QuestionOf(v.run, task)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.ticketOf(v, task, question)
+	if t == nil {
+		return nil, nil
+	}
+	given := d.given(t)
+	if given == nil {
+		return nil, nil
+	}
+	t.seat.underWay[task.Metric] = true
+	d.metrics.shared.Inc()
+	d.lateness(t)
+	return t, given
+}
+
+// ticketOf is a ticket for a measurement; nil where the metric is being measured
+// already, was since the view, or is too far ahead of what is stored. The desk is
+// locked.
+func (d *desk) ticketOf(v view, task analysis.Task, question analysis.Question) *ticket {
+	if d.ctx.Err() != nil {
+		return nil
+	}
+	s := d.seatOf(v.run)
+	switch {
+	case s.ctx.Err() != nil, s.underWay[task.Metric], s.came[task.Metric] != v.came[task.Metric]:
+		return nil // what came wakes the run
+	case s.ahead(task.Metric) >= maxAhead:
+		s.held = true
+		return nil
+	}
+	return &ticket{seat: s, run: v.run, task: task, question: question, since: d.clock.Now(), last: s.used[task.Metric]}
+}
+
+// ahead is how many measurements of a metric are not stored.
+func (s *seat) ahead(metric string) int {
+	n := 0
+	for _, result := range s.unstored {
+		if result.Task.Metric == metric {
+			n++
+		}
+	}
+	return n
+}
+
+// took is told what came of a measurement. The desk is locked.
+func (s *seat) took(result analysis.Result) {
+	delete(s.underWay, result.Task.Metric)
+	s.came[result.Task.Metric]++
+	s.unstored = append(s.unstored, result)
+}
+
+// given is the answer that is there for a ticket; nil when there is none. The desk
+// is locked.
+func (d *desk) given(t *ticket) *answer {
+	if given := d.answers[t.question.Key]; given != nil && t.fresh(given.asked, t.since) {
+		return given
+	}
+	return nil
+}
+
+// use judges an answer that somebody else asked for.
+func (d *desk) use(t *ticket, given *answer) {
+	result, _ := t.take(t.seat.ctx, t.run, t.task, given)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t.seat.used[t.task.Metric] = given.asked
+	t.seat.took(result)
 }
 
 // line puts a ticket in line. The desk is locked.
@@ -122,16 +223,12 @@ func (d *desk) admit() {
 	}
 }
 
-// deliver judges an answer that somebody else asked for. The desk is locked.
+// deliver has an answer judged that somebody else asked for. The desk is locked.
 func (d *desk) deliver(t *ticket, given *answer) {
 	d.metrics.shared.Inc()
 	d.lateness(t)
 	d.done.Go(func() {
-		result, _ := t.take(t.seat.ctx, t.run, t.task, given)
-		d.mu.Lock()
-		t.seat.used[t.task.Metric] = given.asked
-		t.seat.metrics[t.task.Metric] = &result
-		d.mu.Unlock()
+		d.use(t, given)
 		d.wake(t)
 	})
 }
@@ -153,11 +250,11 @@ func (d *desk) giveUp(t *ticket) {
 	}
 	waiting := d.queue.waits(t.question.Source)
 	now := d.clock.Now()
-	t.seat.metrics[t.task.Metric] = &analysis.Result{
+	t.seat.took(analysis.Result{
 		Task: t.task, Started: t.since, Finished: now,
 		Reply: analysis.Failure(fmt.Errorf("no place to ask %s within %s; %d more measurements wait for it: it answers too slowly for so many",
 			t.question.Source, queueTime, waiting)),
-	}
+	})
 	d.done.Go(func() { d.wake(t) })
 	d.mu.Unlock()
 }
@@ -173,7 +270,7 @@ func (d *desk) seatOf(run *v1alpha1.AnalysisRun) *seat {
 		s.cancel()
 	}
 	ctx, cancel := context.WithCancel(d.ctx)
-	s = &seat{uid: run.UID, ctx: ctx, cancel: cancel, metrics: map[string]*analysis.Result{}, used: map[string]time.Time{}}
+	s = &seat{uid: run.UID, ctx: ctx, cancel: cancel, underWay: map[string]bool{}, came: map[string]int{}, used: map[string]time.Time{}}
 	d.runs[key] = s
 	return s
 }
@@ -183,7 +280,7 @@ func (d *desk) work(t *ticket) {
 	d.lateness(t)
 	result, made := t.take(t.seat.ctx, t.run, t.task, nil)
 	d.mu.Lock()
-	t.seat.metrics[t.task.Metric] = &result
+	t.seat.took(result)
 	if made != nil {
 		t.seat.used[t.task.Metric] = made.asked
 	}
@@ -232,43 +329,14 @@ func (d *desk) keep(t *ticket, made *answer) {
 }
 
 // wake wakes the run of a ticket.
-func (d *desk) wake(t *ticket) {
-	run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: t.run.Namespace, Name: t.run.Name}}
+func (d *desk) wake(t *ticket) { d.wakeRun(t.seat, t.run) }
+
+// wakeRun wakes a run.
+func (d *desk) wakeRun(s *seat, run *v1alpha1.AnalysisRun) {
+	named := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name}}
 	select {
-	case d.finished <- event.GenericEvent{Object: run}:
-	case <-t.seat.ctx.Done(): // nobody waits for it any more
-	}
-}
-
-// results are the measurements of a run that were taken and not yet stored, in
-// the order of its metrics.
-func (d *desk) results(run *v1alpha1.AnalysisRun) []analysis.Result {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.runs[client.ObjectKeyFromObject(run)]
-	if s == nil || s.uid != run.UID {
-		return nil
-	}
-	var out []analysis.Result
-	for _, result := range s.metrics {
-		if result != nil {
-			out = append(out, *result)
-		}
-	}
-	inOrder(out)
-	return out
-}
-
-// recorded forgets results that are stored in the status.
-func (d *desk) recorded(run *v1alpha1.AnalysisRun, results []analysis.Result) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.runs[client.ObjectKeyFromObject(run)]
-	if s == nil || s.uid != run.UID {
-		return
-	}
-	for _, result := range results {
-		delete(s.metrics, result.Task.Metric)
+	case d.finished <- event.GenericEvent{Object: named}:
+	case <-s.ctx.Done(): // nobody waits for it any more
 	}
 }
 

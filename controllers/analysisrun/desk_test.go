@@ -18,6 +18,11 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
+// results are the measurements of a run that were taken and not yet stored.
+func (d *desk) results(run *v1alpha1.AnalysisRun) []analysis.Result {
+	return d.latest(run).results
+}
+
 // counter has the desk take measurements of runs that all ask the same, and
 // counts how often they ask.
 type counter struct {
@@ -52,7 +57,7 @@ func (c *counter) take(t *testing.T, n int) {
 	for i := range n {
 		run := newRun(metric)
 		run.Name = fmt.Sprint("run-", i)
-		c.start(run, analysis.Task{Verb: analysis.Take, Metric: "rate", Number: 1}, c.measure)
+		c.start(c.latest(run), analysis.Task{Verb: analysis.Take, Metric: "rate", Number: 1}, c.measure)
 		select {
 		case <-c.finished:
 		case <-time.After(10 * time.Second):
@@ -62,7 +67,7 @@ func (c *counter) take(t *testing.T, n int) {
 		if len(results) != 1 || results[0].Reply.Phase != c.reply.Phase {
 			t.Fatalf("got %+v", results)
 		}
-		c.recorded(run, results)
+		c.store(c.latest(run), v1alpha1.AnalysisRunStatus{}, "")
 	}
 }
 
@@ -105,10 +110,10 @@ func TestWhoFollowsARunThatIsGivenUpAsksItself(t *testing.T) {
 	leader := newRun(newMetric("rate"))
 	leader.Name = "leader"
 	task := analysis.Task{Verb: analysis.Take, Metric: "rate", Number: 1}
-	w.desk.start(leader, task, w.take)
+	w.desk.start(w.desk.latest(leader), task, w.take)
 	<-begun
 	follower := newRun(newMetric("rate"))
-	w.desk.start(follower, task, w.take)
+	w.desk.start(w.desk.latest(follower), task, w.take)
 	w.desk.forgetKey(keyOf(leader))
 	w.waitFor(follower)
 	if got := w.desk.results(follower); len(got) != 1 || got[0].Reply.Phase != v1alpha1.AnalysisPhaseSuccessful || asked.Load() != 2 {
@@ -127,7 +132,7 @@ func TestAMeasurementThatGetsNoPlaceIsAnError(t *testing.T) {
 		for _, name := range []string{"stuck", "waits"} {
 			run := newRun(newMetric(name))
 			run.Name = name
-			d.start(run, analysis.Task{Verb: analysis.Take, Metric: name, Number: 1}, never)
+			d.start(d.latest(run), analysis.Task{Verb: analysis.Take, Metric: name, Number: 1}, never)
 		}
 		began := time.Now()
 		<-d.finished
@@ -152,7 +157,7 @@ func TestAnAnswerIsJudgedByTheConditionsOfEach(t *testing.T) {
 	other.Name = "other"
 	task := analysis.Task{Verb: analysis.Take, Metric: "rate", Number: 1}
 	for run, want := range map[*v1alpha1.AnalysisRun]v1alpha1.AnalysisPhase{newRun(strict): v1alpha1.AnalysisPhaseFailed, other: v1alpha1.AnalysisPhaseSuccessful} {
-		w.desk.start(run, task, w.take)
+		w.desk.start(w.desk.latest(run), task, w.take)
 		w.waitFor(run)
 		if got := w.desk.results(run); len(got) != 1 || got[0].Reply.Phase != want {
 			t.Errorf("%s: got %+v, want %s", run.Name, got, want)

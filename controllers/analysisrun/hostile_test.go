@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -91,18 +90,16 @@ func TestAnOldViewCannotTurnAVerdictAround(t *testing.T) {
 	good := &provider{answer: func(context.Context, analysis.Query) analysis.Reply {
 		return analysis.Reply{Phase: v1alpha1.AnalysisPhaseSuccessful, Value: "1"}
 	}}
-	other := &world{t: t, Reconciler: New(Options{
-		Client: view, APIReader: view, Recorder: w.events, Clock: w.clock, Providers: map[string]analysis.Provider{"prometheus": good},
-	})}
-	t.Cleanup(other.desk.close)
+	other := &world{t: t, clock: w.clock, events: w.events}
+	other.open(view, good)
 	other.reconcile()
 	<-other.desk.finished // both have measured
 	w.arrive()
 	if got := w.status().Phase; got != v1alpha1.AnalysisPhaseFailed {
 		t.Fatalf("the run is %s", got)
 	}
-	if got := other.reconcile(); got.RequeueAfter != outcome.Soon {
-		t.Errorf("looks again after %s", got.RequeueAfter)
+	if got, err := other.attempt(); got.RequeueAfter != outcome.Soon || err != nil {
+		t.Errorf("stores again after %s, %v", got.RequeueAfter, err)
 	}
 	behind = false
 	other.reconcile()
@@ -132,8 +129,8 @@ func TestAResultSurvivesTheWriteOfAnother(t *testing.T) {
 			return c.Patch(ctx, obj, patch, opts...)
 		},
 	})
-	if got := w.reconcile(); got.RequeueAfter != outcome.Soon {
-		t.Errorf("looks again after %s", got.RequeueAfter)
+	if got, err := w.attempt(); got.RequeueAfter != outcome.Soon || err != nil {
+		t.Errorf("stores again after %s, %v", got.RequeueAfter, err)
 	}
 	w.reconcile()
 	if got := w.status().Phase; got != v1alpha1.AnalysisPhaseSuccessful || w.provider.count() != 1 {
@@ -190,7 +187,7 @@ func TestAStatusTheServerRefusesIsStoredShorter(t *testing.T) {
 				},
 			})
 			<-w.desk.finished
-			_, err := w.Reconcile(t.Context(), ctrl.Request{NamespacedName: key})
+			_, err := w.attempt()
 			results := w.status().MetricResults
 			if strings.Contains(name, "else") {
 				if err == nil || len(results) > 0 {
@@ -226,7 +223,7 @@ func TestASourceThatNeverAnswersHoldsUpItsOwnOnly(t *testing.T) {
 		run := newRun(stuck...)
 		run.Namespace, run.Name = "other", fmt.Sprintf("run-%d", i)
 		for at := range stuck {
-			w.desk.start(run, analysis.Task{Verb: analysis.Take, Metric: stuck[at].Name, Index: at, Number: 1}, w.take)
+			w.desk.start(w.desk.latest(run), analysis.Task{Verb: analysis.Take, Metric: stuck[at].Name, Index: at, Number: 1}, w.take)
 		}
 	}
 	w.reconcile()

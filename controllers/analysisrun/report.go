@@ -2,33 +2,73 @@ package analysisrun
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 	"github.com/headway-rollouts/headway/controllers/internal/statuspatch"
 )
 
+// statuses stores the statuses of runs. It has a queue of its own, so that no
+// measurement waits for the API server; what was measured while a run waited is
+// stored together.
+type statuses struct{ *Reconciler }
+
+// Reconcile stores what is known of a run and not stored.
+func (s statuses) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	began := s.Clock.Now()
+	result, err := s.reconcile(ctx, req)
+	if errors.Is(err, errGone) {
+		return ctrl.Result{}, nil // its own queue is told too
+	}
+	s.metrics.Reconciled(req.NamespacedName, s.Clock.Since(began), err)
+	return result, err
+}
+
+func (s statuses) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	cached, err := s.read(ctx, req.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	seen := s.desk.latest(cached)
+	if !cached.DeletionTimestamp.IsZero() || seen.run.Status.Phase.Completed() {
+		return ctrl.Result{}, nil
+	}
+	status, _ := analysis.Next(seen.run, seen.results, s.Clock.Now())
+	version, err := s.report(ctx, seen.run, &status)
+	if err != nil {
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return outcome.Stale(), nil // decided on a run that is no more
+		}
+		return ctrl.Result{}, fmt.Errorf("storing the status: %w", err)
+	}
+	s.desk.store(seen, status, version)
+	return ctrl.Result{}, nil
+}
+
 // report stores a status, and then tells what became true. One that the API
-// server finds too large is stored without what counts least.
-func (r *Reconciler) report(ctx context.Context, run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) error {
-	err := r.store(ctx, run, status)
+// server finds too large is stored without what counts least. It returns the
+// version of the run since then.
+func (r *Reconciler) report(ctx context.Context, run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) (version string, err error) {
+	version, err = store(ctx, r.Client, run, status)
 	if tooLarge(err) {
 		ctrl.LoggerFrom(ctx).Info("Storing a shorter status", "reason", err.Error())
-		shortest := analysis.Shortest(*status)
-		err = r.store(ctx, run, &shortest)
+		*status = analysis.Shortest(*status)
+		version, err = store(ctx, r.Client, run, status)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	r.tell(run, status)
-	return nil
+	return version, nil
 }
 
 // tooLarge reports that an object does not fit in a request or in etcd. Only
@@ -44,21 +84,12 @@ func tooLarge(err error) bool {
 
 // store stores a status in one patch of what differs. AnalysisRuns have no
 // status subresource.
-func (r *Reconciler) store(ctx context.Context, run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) error {
+func store(ctx context.Context, c client.Client, run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) (version string, err error) {
 	diff, err := statuspatch.Diff(&run.Status, status)
 	if err != nil || diff == nil {
-		return err
+		return run.ResourceVersion, err
 	}
-	patch, err := statuspatch.Of(run, diff)
-	if err != nil {
-		return err
-	}
-	into := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: run.Namespace, Name: run.Name}}
-	c := r.writes.Client(r.Client, client.ObjectKeyFromObject(run), r.Clock.Now())
-	if err := c.Patch(ctx, into, patch); err != nil {
-		return err //nolint:wrapcheck // The caller says what it was doing, and asks for the kind of error.
-	}
-	return nil
+	return statuspatch.Store(ctx, c, run, diff)
 }
 
 // tell sends an Event for every metric that ended, and for the run.

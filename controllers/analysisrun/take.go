@@ -208,7 +208,7 @@ func (r *Reconciler) values(ctx context.Context, run *v1alpha1.AnalysisRun) (val
 }
 
 // inOrder sorts results by the order of the metrics, so that a status never
-// depends on chance.
+// depends on chance. Those of a metric stay in the order in which they came.
 func inOrder(results []analysis.Result) {
-	slices.SortFunc(results, func(a, b analysis.Result) int { return cmp.Compare(a.Task.Index, b.Task.Index) })
+	slices.SortStableFunc(results, func(a, b analysis.Result) int { return cmp.Compare(a.Task.Index, b.Task.Index) })
 }

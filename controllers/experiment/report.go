@@ -51,13 +51,9 @@ func (r *Reconciler) report(ctx context.Context, seen *observed, p plan.Plan, ac
 
 // patchStatus patches the Experiment itself: it has no status subresource.
 func (r *Reconciler) patchStatus(ctx context.Context, e *v1alpha1.Experiment, diff json.RawMessage, now time.Time) error {
-	patch, err := statuspatch.Of(e, diff)
-	if err != nil {
-		return err
-	}
-	into := &v1alpha1.Experiment{ObjectMeta: identity(e)}
 	c := r.writes.Client(r.Client, client.ObjectKeyFromObject(e), now)
-	return c.Patch(ctx, into, patch) //nolint:wrapcheck // report says what it was doing.
+	_, err := statuspatch.Store(ctx, c, e, diff)
+	return err
 }
 
 // onlyCounts reports whether two statuses differ in pod counts alone.

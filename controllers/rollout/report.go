@@ -73,13 +73,9 @@ func (r *Reconciler) unreadable(ctx context.Context, ro *v1alpha1.Rollout, cause
 }
 
 func (r *Reconciler) patchStatus(ctx context.Context, ro *v1alpha1.Rollout, diff json.RawMessage, now time.Time) error {
-	patch, err := statuspatch.Of(ro, diff)
-	if err != nil {
-		return err
-	}
-	into := &v1alpha1.Rollout{ObjectMeta: identity(ro)}
 	c := r.writes.Client(r.Client, client.ObjectKeyFromObject(ro), now)
-	return c.Status().Patch(ctx, into, patch) //nolint:wrapcheck // report says what it was doing.
+	_, err := statuspatch.StoreSubresource(ctx, c, ro, diff)
+	return err
 }
 
 // deferrals hold back status writes that only count pods, or say that a new

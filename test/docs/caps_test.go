@@ -40,6 +40,7 @@ func TestTheLimitsOfThePageAreThoseOfTheCode(t *testing.T) {
 		{"controllers/analysisrun/queue.go", "perNamespace", "32", "32 of a namespace"},
 		{"controllers/analysisrun/queue.go", "perSource", "16", "16 of a source"},
 		{"controllers/analysisrun/queue.go", "maxAge", "10 * time.Second", "at most an interval and 10 s old"},
+		{"controllers/analysisrun/desk.go", "maxAhead", "3", "up to 3 ahead of what is stored"},
 		{"controllers/analysisrun/desk.go", "queueTime", "time.Minute", "gets no place for a minute"},
 		{"controllers/analysisrun/take.go", "patience", "2 * time.Minute", "2 minutes, or the metric's `timeout`"},
 		{"controllers/rollout/plan/guard.go", "drain", "2 * time.Second", "for up to 2 s after"},

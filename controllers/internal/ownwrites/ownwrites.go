@@ -9,10 +9,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,6 +35,8 @@ type Log struct {
 	pending map[types.NamespacedName][]write
 }
 
+// write is what is remembered: an empty object of the kind, with the name and the
+// version alone. What was written may be large, and many writes are remembered.
 type write struct {
 	object client.Object
 	until  time.Time
@@ -38,7 +44,43 @@ type write struct {
 
 // Client is a client that remembers what it writes on behalf of owner.
 func (l *Log) Client(c client.Client, owner types.NamespacedName, now time.Time) client.Client {
-	return recording{Client: c, note: func(obj client.Object) { l.note(owner, write{obj, now.Add(patience)}) }}
+	return recording{Client: c, note: func(written client.Object) {
+		l.note(owner, write{versionOf(written, c.Scheme()), now.Add(patience)})
+	}}
+}
+
+// versionOf is an object of the kind of another, with its name and version alone.
+func versionOf(written client.Object, scheme *runtime.Scheme) client.Object {
+	var out client.Object
+	switch o := written.(type) {
+	case *metav1.PartialObjectMetadata:
+		// The cache has objects of this kind, and would make another one for metadata.
+		made, err := scheme.New(o.GroupVersionKind())
+		typed, ok := made.(client.Object)
+		if err != nil || !ok {
+			return written
+		}
+		out = typed
+	case *unstructured.Unstructured:
+		unknown := &unstructured.Unstructured{}
+		unknown.SetGroupVersionKind(o.GroupVersionKind())
+		out = unknown
+	default:
+		typed, ok := reflect.New(reflect.TypeOf(written).Elem()).Interface().(client.Object)
+		if !ok {
+			return written
+		}
+		out = typed
+	}
+	out.SetNamespace(written.GetNamespace())
+	out.SetName(written.GetName())
+	out.SetResourceVersion(written.GetResourceVersion())
+	return out
+}
+
+// same reports whether two objects have one kind and name.
+func same(a, b client.Object) bool {
+	return reflect.TypeOf(a) == reflect.TypeOf(b) && client.ObjectKeyFromObject(a) == client.ObjectKeyFromObject(b)
 }
 
 func (l *Log) note(owner types.NamespacedName, w write) {
@@ -53,6 +95,11 @@ func (l *Log) note(owner types.NamespacedName, w write) {
 // Seen reports whether the cache shows every write made on behalf of owner, and
 // forgets those it shows.
 func (l *Log) Seen(ctx context.Context, cache client.Reader, owner types.NamespacedName, now time.Time) (bool, error) {
+	return l.seen(owner, now, func(w write) (sight, error) { return look(ctx, cache, w.object) })
+}
+
+// seen is Seen for one way to look for a write.
+func (l *Log) seen(owner types.NamespacedName, now time.Time, look func(write) (sight, error)) (bool, error) {
 	l.mu.Lock()
 	pending := l.pending[owner]
 	delete(l.pending, owner)
@@ -61,7 +108,7 @@ func (l *Log) Seen(ctx context.Context, cache client.Reader, owner types.Namespa
 	var failure error
 	fresh := true
 	for _, w := range pending {
-		sight, err := look(ctx, cache, w.object)
+		sight, err := look(w)
 		if err == nil && (sight == shown || sight == absent && !now.Before(w.until)) {
 			continue
 		}
@@ -72,17 +119,22 @@ func (l *Log) Seen(ctx context.Context, cache client.Reader, owner types.Namespa
 }
 
 // Read reads the object that is named by its namespace and name, and reports
-// whether the cache shows every write made on its behalf. It reads after it
-// looked for them, so that the object is not older than they are. The error of
-// an object that is gone is NotFound.
+// whether the cache shows every write made on its behalf: those of the object
+// itself by the version that was read. The error of an object that is gone is
+// NotFound.
 func (l *Log) Read(ctx context.Context, cache client.Reader, object client.Object, now time.Time) (bool, error) {
 	key := client.ObjectKeyFromObject(object)
-	fresh, err := l.Seen(ctx, cache, key, now)
-	if err != nil {
-		return false, fmt.Errorf("checking for own writes: %w", err)
-	}
 	if err := cache.Get(ctx, key, object); err != nil {
 		return false, fmt.Errorf("reading the object: %w", err)
+	}
+	fresh, err := l.seen(key, now, func(w write) (sight, error) {
+		if same(w.object, object) {
+			return compare(object, w.object), nil
+		}
+		return look(ctx, cache, w.object)
+	})
+	if err != nil {
+		return false, fmt.Errorf("checking for own writes: %w", err)
 	}
 	return fresh, nil
 }
@@ -108,19 +160,25 @@ func look(ctx context.Context, cache client.Reader, written client.Object) (sigh
 	if !ok {
 		return shown, nil
 	}
-	err := cache.Get(ctx, client.ObjectKeyFromObject(written), cached)
+	// Only the version is read, so the object of the cache need not be copied.
+	err := cache.Get(ctx, client.ObjectKeyFromObject(written), cached, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) {
 		return absent, nil
 	}
 	if err != nil {
 		return older, fmt.Errorf("looking for an own write in the cache: %w", err)
 	}
+	return compare(cached, written), nil
+}
+
+// compare says whether a cached object is as a write left it, or later.
+func compare(cached, written client.Object) sight {
 	order, err := resourceversion.CompareResourceVersion(cached.GetResourceVersion(), written.GetResourceVersion())
 	if err == nil && order < 0 {
-		return older, nil
+		return older
 	}
 	// A server with opaque versions cannot be compared; preconditions protect.
-	return shown, nil
+	return shown
 }
 
 // recording is a client that notes what it wrote.

@@ -3,9 +3,11 @@ package ownwrites
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -158,5 +160,66 @@ func TestACacheThatFailsForgetsNothing(t *testing.T) {
 	}
 	if seen(t, &log, fake.NewClientBuilder().Build(), began) {
 		t.Error("the write is still not in the cache")
+	}
+}
+
+// The reply of the API server may be the metadata alone. The cache is asked for
+// the kind itself: for metadata it would begin another watch.
+func TestAWriteThatIsAnsweredByItsMetadataIsFound(t *testing.T) {
+	server, cache := fake.NewClientBuilder().WithObjects(configMap()).Build(), fake.NewClientBuilder().WithObjects(configMap()).Build()
+	var log Log
+	key := client.ObjectKeyFromObject(configMap())
+	into := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	into.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"data":{"a":"1"}}`))
+	if err := log.Client(server, key, began).Patch(t.Context(), into, patch); err != nil {
+		t.Fatal(err)
+	}
+	asked := &kinds{Reader: cache}
+	for _, want := range []bool{false, true} {
+		seen, err := log.Seen(t.Context(), asked, key, began)
+		if err != nil || seen != want {
+			t.Errorf("seen %t, %v, want %t", seen, err, want)
+		}
+		if err := cache.Patch(t.Context(), configMap(), patch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"*v1.ConfigMap", "*v1.ConfigMap"}, asked.kinds); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// kinds is a cache that remembers what kinds it is asked for.
+type kinds struct {
+	client.Reader
+	kinds []string
+}
+
+func (k *kinds) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	k.kinds = append(k.kinds, fmt.Sprintf("%T", obj))
+	return k.Reader.Get(ctx, key, obj, opts...)
+}
+
+func TestAnObjectIsReadOnceAndHeldAgainstItsOwnWrites(t *testing.T) {
+	server, cache := fake.NewClientBuilder().WithObjects(configMap()).Build(), fake.NewClientBuilder().WithObjects(configMap()).Build()
+	var log Log
+	key := client.ObjectKeyFromObject(configMap())
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"data":{"a":"1"}}`))
+	if err := log.Client(server, key, began).Patch(t.Context(), configMap(), patch); err != nil {
+		t.Fatal(err)
+	}
+	asked := &kinds{Reader: cache}
+	for _, want := range []bool{false, true} {
+		fresh, err := log.Read(t.Context(), asked, configMap(), began)
+		if err != nil || fresh != want {
+			t.Errorf("fresh %t, %v, want %t", fresh, err, want)
+		}
+		if err := cache.Patch(t.Context(), configMap(), patch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(asked.kinds) != 2 {
+		t.Errorf("the cache was asked %d times for two reads", len(asked.kinds))
 	}
 }

@@ -183,7 +183,8 @@ func decideAbort(w world) abort {
 	}
 	for _, run := range w.gatingRuns() {
 		if failed(run.Phase) && !w.freezes() {
-			return abort{Decided: true, Reason: failurePrefix[run.Kind] + run.Message}
+			said := cmp.Or(run.Message, fmt.Sprintf("%s is %s", run.Name, run.Phase)) // no reason would be a person
+			return abort{Decided: true, Reason: failurePrefix[run.Kind] + said}
 		}
 	}
 	if w.Rollout.Spec.ProgressDeadlineAbort && w.deadlineExceeded() {

@@ -1,0 +1,85 @@
+package analysisrun
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+)
+
+// first is the priority of a status that somebody waits for.
+const first = 1
+
+// queueOfRuns is the queue of a controller.
+type queueOfRuns = workqueue.TypedRateLimitingInterface[ctrl.Request]
+
+// waiting are the runs whose status is to be stored.
+type waiting struct {
+	mu    sync.Mutex
+	queue queueOfRuns // nil until the controller that stores begins
+	early []entry     // what came before
+}
+
+// entry is a run in the queue.
+type entry struct {
+	request  ctrl.Request
+	priority int
+}
+
+// open is told the queue of the controller that stores.
+func (w *waiting) open(_ context.Context, queue queueOfRuns) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = queue
+	for _, one := range w.early {
+		w.put(one)
+	}
+	w.early = nil
+	return nil
+}
+
+// add has a status stored. One that holds more than further good measurements goes
+// before those that do not: where the API server is slow, a verdict does not wait.
+func (w *waiting) add(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) {
+	one := entry{request: ctrl.Request{NamespacedName: client.ObjectKeyFromObject(run)}}
+	if !uneventful(&run.Status, status) {
+		one.priority = first
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.queue == nil {
+		w.early = append(w.early, one)
+		return
+	}
+	w.put(one)
+}
+
+// put puts an entry in the queue, which is there.
+func (w *waiting) put(one entry) {
+	if ranked, ok := w.queue.(priorityqueue.PriorityQueue[ctrl.Request]); ok {
+		ranked.AddWithOpts(priorityqueue.AddOpts{Priority: &one.priority}, one.request)
+		return
+	}
+	w.queue.Add(one.request)
+}
+
+// uneventful reports whether nothing differs but that more was measured and found
+// good.
+func uneventful(from, to *v1alpha1.AnalysisRunStatus) bool {
+	if from.Phase != to.Phase || len(from.MetricResults) != len(to.MetricResults) {
+		return false
+	}
+	for i := range to.MetricResults {
+		was, is := &from.MetricResults[i], &to.MetricResults[i]
+		if was.Name != is.Name || was.Phase != is.Phase || was.Failed != is.Failed ||
+			was.Error != is.Error || was.Inconclusive != is.Inconclusive || was.Ignored != is.Ignored {
+			return false
+		}
+	}
+	return true
+}
