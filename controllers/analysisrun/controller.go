@@ -8,7 +8,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
@@ -122,10 +121,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	ours := predicate.NewPredicateFuncs(func(obj client.Object) bool {
 		return r.Selector.Matches(labels.Set(obj.GetLabels()))
 	})
-	// What was stored is known, and it was said when to look again.
-	news := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !r.desk.echo(e.ObjectNew) }}
 	err := r.builder(mgr, "AnalysisRuns").
-		For(&v1alpha1.AnalysisRun{}, builder.WithPredicates(ours, news)).
+		For(&v1alpha1.AnalysisRun{}, builder.WithPredicates(ours, predicate.Funcs{UpdateFunc: r.news})).
 		WatchesRawSource(source.Channel(r.desk.finished, &handler.EnqueueRequestForObject{})).
 		Complete(r)
 	if err == nil {
@@ -135,6 +132,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return fmt.Errorf("building the controller: %w", err)
 	}
 	return nil
+}
+
+// news leaves out the echo of what was stored: it is known, and it was said when to
+// look again. A resync, which changes nothing, looks at every run.
+func (r *Reconciler) news(e event.UpdateEvent) bool {
+	return e.ObjectOld.GetResourceVersion() == e.ObjectNew.GetResourceVersion() || !r.desk.echo(e.ObjectNew)
 }
 
 // builder begins one of the two controllers.
@@ -177,7 +180,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	case cached.Status.Phase.Completed():
 		r.desk.forgetKey(req.NamespacedName)
-		return r.expire(ctx, cached)
+		return r.expire(cached), nil
 	}
 	return r.advance(cached), nil
 }
@@ -198,7 +201,6 @@ func (r *Reconciler) read(ctx context.Context, key types.NamespacedName) (*v1alp
 // advance takes a run one step further.
 func (r *Reconciler) advance(cached *v1alpha1.AnalysisRun) ctrl.Result {
 	now := r.Clock.Now()
-	r.desk.shown(cached)
 	seen := r.desk.latest(cached)
 	if seen.run.Status.Phase.Completed() {
 		return ctrl.Result{} // the cache will show it
@@ -208,7 +210,7 @@ func (r *Reconciler) advance(cached *v1alpha1.AnalysisRun) ctrl.Result {
 		seen = r.desk.latest(cached)
 		status, schedule = analysis.Next(seen.run, seen.results, now)
 	}
-	if !equality.Semantic.DeepEqual(seen.run.Status, status) {
+	if len(seen.results) > 0 || !equality.Semantic.DeepEqual(seen.run.Status, status) {
 		r.unstored.add(seen.run, &status)
 	}
 	if seen.run.Status.StartedAt == nil || status.Phase.Completed() {
@@ -226,20 +228,15 @@ func (r *Reconciler) advance(cached *v1alpha1.AnalysisRun) ctrl.Result {
 	return ctrl.Result{RequeueAfter: max(schedule.Wake.Sub(now), time.Millisecond)}
 }
 
-// expire deletes a completed run whose time is over.
-func (r *Reconciler) expire(ctx context.Context, run *v1alpha1.AnalysisRun) (ctrl.Result, error) {
+// expire has a completed run deleted when its time is over.
+func (r *Reconciler) expire(run *v1alpha1.AnalysisRun) ctrl.Result {
 	at := analysis.Expiry(run)
 	if at.IsZero() {
-		return ctrl.Result{}, nil
+		return ctrl.Result{}
 	}
 	if wait := at.Sub(r.Clock.Now()); wait > 0 {
-		return ctrl.Result{RequeueAfter: wait}, nil
+		return ctrl.Result{RequeueAfter: wait}
 	}
-	ctrl.LoggerFrom(ctx).Info("Deleting AnalysisRun", "reason", "its ttlStrategy is over")
-	err := r.Client.Delete(ctx, run,
-		client.Preconditions{UID: &run.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
-	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
-		return ctrl.Result{}, fmt.Errorf("deleting the AnalysisRun: %w", err)
-	}
-	return ctrl.Result{}, nil
+	r.unstored.add(run, &run.Status)
+	return ctrl.Result{}
 }

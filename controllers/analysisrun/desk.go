@@ -76,7 +76,8 @@ type seat struct {
 	came     map[string]int       // how often something came of the measurements of a metric
 	used     map[string]time.Time // when the question was asked whose answer a metric used last
 	busy     int                  // how many are under way
-	stored   *stored              // nil when the cache shows it
+	stored   *stored              // what was stored last; nil before
+	refused  refusal              // of the last write
 	held     bool                 // some metric waits until more is stored
 }
 

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -17,9 +18,9 @@ import (
 	"github.com/headway-rollouts/headway/controllers/internal/statuspatch"
 )
 
-// statuses stores the statuses of runs. It has a queue of its own, so that no
-// measurement waits for the API server; what was measured while a run waited is
-// stored together.
+// statuses stores the statuses of runs, and deletes those whose time is over. It has
+// a queue of its own, so that no measurement waits for the API server; what was
+// measured while a run waited is stored together.
 type statuses struct{ *Reconciler }
 
 // Reconcile stores what is known of a run and not stored.
@@ -27,7 +28,8 @@ func (s statuses) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 	began := s.Clock.Now()
 	result, err := s.reconcile(ctx, req)
 	if errors.Is(err, errGone) {
-		return ctrl.Result{}, nil // its own queue is told too
+		s.metrics.Forget(req.NamespacedName) // the other controller may have come first
+		return ctrl.Result{}, nil
 	}
 	s.metrics.Reconciled(req.NamespacedName, s.Clock.Since(began), err)
 	return result, err
@@ -39,19 +41,41 @@ func (s statuses) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 		return ctrl.Result{}, err
 	}
 	seen := s.desk.latest(cached)
-	if !cached.DeletionTimestamp.IsZero() || seen.run.Status.Phase.Completed() {
+	switch {
+	case !cached.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil
+	case cached.Status.Phase.Completed():
+		return ctrl.Result{}, s.remove(ctx, cached)
+	case seen.run.Status.Phase.Completed():
+		return ctrl.Result{}, nil // the cache will show it
+	case s.desk.refused(seen.run):
+		return outcome.Stale(), nil // until the cache shows who wrote
 	}
 	status, _ := analysis.Next(seen.run, seen.results, s.Clock.Now())
 	version, err := s.report(ctx, seen.run, &status)
 	if err != nil {
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			s.desk.refuse(seen.run)
 			return outcome.Stale(), nil // decided on a run that is no more
 		}
 		return ctrl.Result{}, fmt.Errorf("storing the status: %w", err)
 	}
 	s.desk.store(seen, status, version)
 	return ctrl.Result{}, nil
+}
+
+// remove deletes a completed run whose time is over.
+func (r *Reconciler) remove(ctx context.Context, run *v1alpha1.AnalysisRun) error {
+	if at := analysis.Expiry(run); at.IsZero() || at.After(r.Clock.Now()) {
+		return nil
+	}
+	ctrl.LoggerFrom(ctx).Info("Deleting AnalysisRun", "reason", "its ttlStrategy is over")
+	err := r.Client.Delete(ctx, run,
+		client.Preconditions{UID: &run.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if err = client.IgnoreNotFound(err); err != nil && !apierrors.IsConflict(err) {
+		return fmt.Errorf("deleting the AnalysisRun: %w", err)
+	}
+	return nil
 }
 
 // report stores a status, and then tells what became true. One that the API

@@ -3,6 +3,7 @@ package analysisrun
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -14,10 +15,12 @@ import (
 // stored is a status that was stored, and the version of the run since then. The
 // cache may show it later.
 type stored struct {
-	status  v1alpha1.AnalysisRunStatus
-	version string
-	// first is the first status of a run: measuring begins when it is stored.
-	first bool
+	status v1alpha1.AnalysisRunStatus
+	// from is the version that it was made of, and version the one it made.
+	from, version string
+	// awaited says that something follows from it: measuring begins when the first
+	// status of a run is stored, and a verdict is the end.
+	awaited bool
 }
 
 // view is what is known of a run at one moment: a result is in the status or among
@@ -51,28 +54,22 @@ func (d *desk) latest(cached *v1alpha1.AnalysisRun) view {
 	return v
 }
 
-// shown forgets what was stored last when the cache shows it. Only the controller
-// that measures may say so: it never sees an older cache afterwards.
-func (d *desk) shown(cached *v1alpha1.AnalysisRun) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if s := d.runs[client.ObjectKeyFromObject(cached)]; s != nil && s.uid == cached.UID && !s.behind(cached) {
-		s.stored = nil
-	}
-}
-
-// behind reports whether the cache does not show yet what was stored last. Versions
-// that cannot be compared are left to the precondition of the next write.
+// behind reports whether the cache does not show yet what was stored last. Where
+// versions cannot be compared, that is known of the one it was made of alone.
 func (s *seat) behind(cached *v1alpha1.AnalysisRun) bool {
 	if s.stored == nil {
 		return false
 	}
 	order, err := resourceversion.CompareResourceVersion(cached.ResourceVersion, s.stored.version)
-	return err == nil && order < 0
+	if err != nil {
+		return cached.ResourceVersion == s.stored.from
+	}
+	return order < 0
 }
 
-// store is told that the status of a view is stored, in a version of the run. A run
-// that was forgotten meanwhile stays forgotten: the cache showed it already.
+// store is told that the status of a view is stored, in a version of the run; one
+// that nothing was written for is that of the view. A run that was forgotten
+// meanwhile stays forgotten: the cache showed it already.
 func (d *desk) store(v view, status v1alpha1.AnalysisRunStatus, version string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -80,7 +77,12 @@ func (d *desk) store(v view, status v1alpha1.AnalysisRunStatus, version string) 
 	if s == nil || s.uid != v.run.UID {
 		return
 	}
-	s.stored = &stored{status: status, version: version, first: v.run.Status.StartedAt == nil}
+	if from := v.run.ResourceVersion; version != from {
+		s.stored = &stored{
+			status: status, from: from, version: version,
+			awaited: v.run.Status.StartedAt == nil || status.Phase.Completed(),
+		}
+	}
 	s.unstored = slices.DeleteFunc(s.unstored, func(result analysis.Result) bool {
 		return slices.ContainsFunc(v.results, func(one analysis.Result) bool {
 			return one.Task.Metric == result.Task.Metric && one.Task.Number == result.Task.Number && one.Finished.Equal(result.Finished)
@@ -89,7 +91,7 @@ func (d *desk) store(v view, status v1alpha1.AnalysisRunStatus, version string) 
 	if status.Phase.Completed() {
 		s.cancel()
 	}
-	if s.held {
+	if s.held && d.ctx.Err() == nil {
 		s.held = false
 		d.done.Go(func() { d.wakeRun(s, v.run) })
 	}
@@ -101,6 +103,33 @@ func (d *desk) echo(run client.Object) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.runs[client.ObjectKeyFromObject(run)]
-	return s != nil && s.stored != nil && s.stored.version == run.GetResourceVersion() &&
-		!s.stored.first && !s.stored.status.Phase.Completed()
+	return s != nil && s.stored != nil && s.stored.version == run.GetResourceVersion() && !s.stored.awaited
+}
+
+// refusal is the version of a run of which a write was refused, and when to try it
+// again all the same.
+type refusal struct {
+	version string
+	until   time.Time
+}
+
+// refusalTime is longer than a cache takes to show who wrote.
+const refusalTime = time.Second
+
+// refuse is told that a write to a version of a run was refused: somebody wrote
+// before.
+func (d *desk) refuse(run *v1alpha1.AnalysisRun) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.runs[client.ObjectKeyFromObject(run)]; s != nil && s.uid == run.UID {
+		s.refused = refusal{run.ResourceVersion, d.clock.Now().Add(refusalTime)}
+	}
+}
+
+// refused reports whether a write to this version of a run would be refused again.
+func (d *desk) refused(run *v1alpha1.AnalysisRun) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.runs[client.ObjectKeyFromObject(run)]
+	return s != nil && s.uid == run.UID && s.refused.version == run.ResourceVersion && d.clock.Now().Before(s.refused.until)
 }

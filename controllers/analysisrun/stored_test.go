@@ -2,15 +2,20 @@ package analysisrun
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/headway-rollouts/headway/analysis"
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -142,13 +147,12 @@ func TestAnOlderViewOfTheCacheKnowsWhatWasStored(t *testing.T) {
 	if got := w.desk.latest(version("7")).run; got.Status.Phase != v1alpha1.AnalysisPhaseRunning || got.ResourceVersion != "8" {
 		t.Errorf("what was stored is forgotten: %s %q", got.ResourceVersion, got.Status.Phase)
 	}
-	w.desk.shown(version("7"))
-	if got := w.desk.latest(version("7")).run.ResourceVersion; got != "8" {
-		t.Errorf("what was stored is forgotten before the cache shows it: %s", got)
-	}
-	w.desk.shown(version("8"))
-	if w.desk.runs[key].stored != nil {
-		t.Error("what the cache shows is kept")
+	opaque := version("a")
+	w.desk.store(view{run: opaque}, v1alpha1.AnalysisRunStatus{Phase: v1alpha1.AnalysisPhaseRunning}, "b")
+	for shown, want := range map[string]string{"a": "b", "b": "b", "c": "c"} {
+		if got := w.desk.latest(version(shown)).run.ResourceVersion; got != want {
+			t.Errorf("where versions cannot be compared, %s is taken for %s", shown, got)
+		}
 	}
 }
 
@@ -182,6 +186,12 @@ func TestWhatIsAnEcho(t *testing.T) {
 			}
 			w.desk.seatOf(c.was)
 			w.desk.store(view{run: c.was}, c.status, "8")
+			if w.news(event.UpdateEvent{ObjectOld: c.was, ObjectNew: run(c.shown)}) == w.desk.echo(run(c.shown)) && c.shown != "7" {
+				t.Error("an echo is news, or news is none")
+			}
+			if !w.news(event.UpdateEvent{ObjectOld: run(c.shown), ObjectNew: run(c.shown)}) {
+				t.Error("a resync is left out")
+			}
 			if got := w.desk.echo(run(c.shown)); got != c.want {
 				t.Errorf("an echo %t, want %t", got, c.want)
 			}
@@ -220,16 +230,20 @@ func TestAVerdictIsStoredFirst(t *testing.T) {
 		s.MetricResults[0].Phase = v1alpha1.AnalysisPhaseSuccessful
 	})
 	add("a run that ended", func(s *v1alpha1.AnalysisRunStatus) { s.Phase = v1alpha1.AnalysisPhaseSuccessful })
+	add("a metric of another name", func(s *v1alpha1.AnalysisRunStatus) { s.MetricResults[0].Name = "errors" })
 	add("another metric", func(s *v1alpha1.AnalysisRunStatus) {
 		s.MetricResults = append(s.MetricResults, v1alpha1.MetricResult{Name: "errors"})
 	})
 	var got []string
-	for range 9 {
+	for range 10 {
 		request, _ := queue.Get()
 		got = append(got, request.Name)
 		queue.Done(request)
 	}
-	want := []string{"failed", "an error", "no data", "inconclusive", "a metric that ended", "a run that ended", "another metric", "good, early", "good"}
+	want := []string{
+		"a run that ended", "failed", "an error", "no data", "inconclusive", "a metric that ended", "a metric of another name", "another metric",
+		"good, early", "good",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -280,4 +294,109 @@ func TestNothingIsKeptOfARunThatIsForgotten(t *testing.T) {
 			t.Error("the run that took its name is given up")
 		}
 	})
+}
+
+// What comes while a status is stored is kept for the next one.
+func TestAResultThatComesWhileAStatusIsStoredIsKept(t *testing.T) {
+	w := newWorld(t, newRun(newMetric("rate")))
+	run := newRun(newMetric("rate"))
+	for n := range int32(2) {
+		w.desk.start(w.desk.latest(run), analysis.Task{Verb: analysis.Take, Metric: "rate", Number: n + 1}, w.take)
+		w.waitFor(run)
+	}
+	seen := w.desk.latest(run)
+	seen.results = seen.results[:1]
+	w.desk.store(seen, v1alpha1.AnalysisRunStatus{Phase: v1alpha1.AnalysisPhaseRunning}, "8")
+	if left := w.desk.results(run); len(left) != 1 || left[0].Task.Number != 2 {
+		t.Errorf("left are %+v", left)
+	}
+	w.desk.store(w.desk.latest(run), v1alpha1.AnalysisRunStatus{Phase: v1alpha1.AnalysisPhaseFailed}, "9")
+	if w.desk.runs[key].ctx.Err() == nil {
+		t.Error("a verdict does not end what is measured for the run")
+	}
+	w.desk.start(w.desk.latest(run), analysis.Task{Verb: analysis.Take, Metric: "rate", Number: 3}, w.take)
+	if w.desk.runs[key].underWay["rate"] {
+		t.Error("it is measured after its verdict")
+	}
+}
+
+// Nothing is measured before it is stored when the run began, and nothing is written
+// again to a version that somebody changed.
+func TestMeasuringBeginsWhenTheFirstStatusIsStored(t *testing.T) {
+	w := newWorld(t, newRun(newMetric("rate")))
+	gone := false
+	w.Client = interceptor.NewClient(w.Client.(client.WithWatch), interceptor.Funcs{
+		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+			w.patches++
+			if gone {
+				return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
+			}
+			return apierrors.NewConflict(schema.GroupResource{}, key.Name, errors.New("written"))
+		},
+	})
+	for range 3 {
+		if again, err := w.attempt(); err != nil || again.RequeueAfter == 0 {
+			t.Fatalf("%v, %v", again, err)
+		}
+	}
+	if w.provider.count() != 0 || w.patches != 1 {
+		t.Errorf("%d measurements, %d patches", w.provider.count(), w.patches)
+	}
+	gone = true
+	w.clock.SetTime(noon.Add(refusalTime))
+	if again, err := w.attempt(); err != nil || again.RequeueAfter == 0 || w.patches != 2 {
+		t.Errorf("%v, %v after %d patches", again, err, w.patches)
+	}
+}
+
+// A run that is deleted while it waits for its store is no error, and leaves no series.
+func TestARunThatIsGoneIsNotStored(t *testing.T) {
+	w := newWorld(t, newRun(newMetric("rate")))
+	if _, err := w.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Client.Delete(t.Context(), newRun()); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := w.store(); err != nil || again.RequeueAfter != 0 || w.patches != 0 {
+		t.Errorf("%v, %v, %d patches", again, err, w.patches)
+	}
+}
+
+// A measurement that is under way at its source is stored as such, looked at again,
+// and ended with the run.
+func TestAMeasurementThatGoesOnIsLookedAtAgain(t *testing.T) {
+	w := newWorld(t, newRun(newMetric("judgement")))
+	w.provider.answer = func(_ context.Context, q analysis.Query) analysis.Reply {
+		if q.Verb == analysis.Resume && q.UnderWay.Metadata["id"] == "7" {
+			return analysis.Reply{Phase: v1alpha1.AnalysisPhaseSuccessful, Value: "1"}
+		}
+		return analysis.Reply{Phase: v1alpha1.AnalysisPhaseRunning, Metadata: map[string]string{"id": "7"}, ResumeAt: q.Now.Add(time.Second)}
+	}
+	w.reconcile()
+	w.arrive()
+	if got := w.status().MetricResults[0].Measurements; len(got) != 1 || got[0].Phase != v1alpha1.AnalysisPhaseRunning {
+		t.Fatalf("got %+v", got)
+	}
+	w.clock.SetTime(noon.Add(2 * time.Second))
+	w.reconcile()
+	w.arrive()
+	if got := w.status(); got.Phase != v1alpha1.AnalysisPhaseSuccessful || len(got.MetricResults[0].Measurements) != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A look that changes nothing is not kept: it would count as one that is not stored.
+func TestALookThatChangesNothingIsNotKept(t *testing.T) {
+	w := newWorld(t, newRun(newMetric("judgement")))
+	w.provider.answer = func(context.Context, analysis.Query) analysis.Reply {
+		return analysis.Reply{Phase: v1alpha1.AnalysisPhaseRunning}
+	}
+	w.reconcile()
+	for range maxAhead + 1 {
+		w.arrive()
+	}
+	if left := w.desk.results(newRun()); len(left) != 0 {
+		t.Errorf("%d looks are kept", len(left))
+	}
 }

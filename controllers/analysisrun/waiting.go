@@ -12,8 +12,13 @@ import (
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
-// first is the priority of a status that somebody waits for.
-const first = 1
+// Priorities of statuses that wait for the API server: good news, then whatever else
+// was measured or has begun, then verdicts, which somebody waits for.
+const (
+	goodNews = iota
+	news
+	verdict
+)
 
 // queueOfRuns is the queue of a controller.
 type queueOfRuns = workqueue.TypedRateLimitingInterface[ctrl.Request]
@@ -43,13 +48,11 @@ func (w *waiting) open(_ context.Context, queue queueOfRuns) error {
 	return nil
 }
 
-// add has a status stored. One that holds more than further good measurements goes
-// before those that do not: where the API server is slow, a verdict does not wait.
+// add has a status stored. Where the API server is slow, a verdict does not wait for
+// the good news of others.
 func (w *waiting) add(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) {
 	one := entry{request: ctrl.Request{NamespacedName: client.ObjectKeyFromObject(run)}}
-	if !uneventful(&run.Status, status) {
-		one.priority = first
-	}
+	one.priority = priorityOf(&run.Status, status)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.queue == nil {
@@ -66,6 +69,17 @@ func (w *waiting) put(one entry) {
 		return
 	}
 	w.queue.Add(one.request)
+}
+
+func priorityOf(from, to *v1alpha1.AnalysisRunStatus) int {
+	switch {
+	case uneventful(from, to):
+		return goodNews
+	case to.Phase.Completed():
+		return verdict
+	default:
+		return news
+	}
 }
 
 // uneventful reports whether nothing differs but that more was measured and found
