@@ -179,6 +179,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.desk.forgetKey(req.NamespacedName)
 		return ctrl.Result{}, nil
 	case cached.Status.Phase.Completed():
+		r.tellLate(cached)
 		r.desk.forgetKey(req.NamespacedName)
 		return r.expire(cached), nil
 	}

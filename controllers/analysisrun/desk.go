@@ -71,14 +71,15 @@ type seat struct {
 	uid      types.UID
 	ctx      context.Context //nolint:containedctx // It ends what is measured for this run.
 	cancel   context.CancelFunc
-	underWay map[string]bool      // the metrics that wait to be measured, or are
-	unstored []analysis.Result    // what was taken and is not stored, in the order in which it came
-	came     map[string]int       // how often something came of the measurements of a metric
-	used     map[string]time.Time // when the question was asked whose answer a metric used last
-	busy     int                  // how many are under way
-	stored   *stored              // what was stored last; nil before
-	refused  refusal              // of the last write
-	held     bool                 // some metric waits until more is stored
+	underWay map[string]bool             // the metrics that wait to be measured, or are
+	unstored []analysis.Result           // what was taken and is not stored, in the order in which it came
+	came     map[string]int              // how often something came of the measurements of a metric
+	used     map[string]time.Time        // when the question was asked whose answer a metric used last
+	busy     int                         // how many are under way
+	stored   *stored                     // what was stored last; nil before
+	refused  refusal                     // of the last write
+	doubted  *v1alpha1.AnalysisRunStatus // the status before a write of which nobody knows whether it was made
+	held     bool                        // some metric waits until more is stored
 }
 
 func newDesk(places int, now clock.PassiveClock) *desk {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -19,7 +20,8 @@ import (
 type driven struct {
 	*world
 	events []event.UpdateEvent
-	lost   int // how many replies are lost from now on
+	skip   int // how many replies come first
+	lost   int // how many replies are lost after them
 }
 
 func newDriven(t *testing.T, metric v1alpha1.Metric) *driven {
@@ -33,7 +35,10 @@ func newDriven(t *testing.T, metric v1alpha1.Metric) *driven {
 				return err
 			}
 			d.events = append(d.events, event.UpdateEvent{ObjectOld: old, ObjectNew: d.read(c)})
-			if d.lost > 0 {
+			switch {
+			case d.skip > 0:
+				d.skip--
+			case d.lost > 0:
 				d.lost--
 				return errors.New("the reply was lost")
 			}
@@ -119,6 +124,7 @@ func TestARunIsNeverForgotten(t *testing.T) {
 		"three replies are lost":                  func(d *driven) { d.lost = 3 },
 		"somebody writes before the first store":  func(d *driven) { d.touch() },
 		"both":                                    func(d *driven) { d.touch(); d.lost = 2 },
+		"the reply of the verdict is lost":        func(d *driven) { d.skip = 1; d.lost = 1 },
 		"it is looked at again before it is told": func(d *driven) { d.pass(); d.pass() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -128,6 +134,13 @@ func TestARunIsNeverForgotten(t *testing.T) {
 			d.play()
 			if got := d.status(); got.Phase != v1alpha1.AnalysisPhaseSuccessful || got.MetricResults[0].Count != 1 || d.provider.count() != 1 {
 				t.Errorf("%s after %d measurements", got.Phase, d.provider.count())
+			}
+			events := []string{
+				"Normal MetricSuccessful Metric 'rate' Completed. Result: Successful",
+				"Normal AnalysisRunSuccessful Analysis Completed. Result: Successful",
+			}
+			if diff := cmp.Diff(events, d.told()); diff != "" {
+				t.Errorf("events: %s", diff)
 			}
 		})
 	}

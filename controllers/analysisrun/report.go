@@ -45,6 +45,7 @@ func (s statuses) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 	case !cached.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil
 	case cached.Status.Phase.Completed():
+		s.tellLate(cached)
 		return ctrl.Result{}, s.remove(ctx, cached)
 	case seen.run.Status.Phase.Completed():
 		return ctrl.Result{}, nil // the cache will show it
@@ -58,6 +59,7 @@ func (s statuses) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result,
 			s.desk.refuse(seen.run)
 			return outcome.Stale(), nil // decided on a run that is no more
 		}
+		s.desk.doubt(seen.run)
 		return ctrl.Result{}, fmt.Errorf("storing the status: %w", err)
 	}
 	s.desk.store(seen, status, version)
@@ -91,8 +93,19 @@ func (r *Reconciler) report(ctx context.Context, run *v1alpha1.AnalysisRun, stat
 	if err != nil {
 		return "", err
 	}
-	r.tell(run, status)
+	before := &run.Status
+	if untold := r.desk.untold(run); untold != nil {
+		before = untold
+	}
+	r.tell(run, before, status)
 	return version, nil
+}
+
+// tellLate tells what the cache shows of a write whose reply was lost.
+func (r *Reconciler) tellLate(run *v1alpha1.AnalysisRun) {
+	if untold := r.desk.untold(run); untold != nil {
+		r.tell(run, untold, &run.Status)
+	}
 }
 
 // tooLarge reports that an object does not fit in a request or in etcd. Only
@@ -116,10 +129,11 @@ func store(ctx context.Context, c client.Client, run *v1alpha1.AnalysisRun, stat
 	return statuspatch.Store(ctx, c, run, diff)
 }
 
-// tell sends an Event for every metric that ended, and for the run.
-func (r *Reconciler) tell(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRunStatus) {
-	before := make(map[string]v1alpha1.AnalysisPhase, len(run.Status.MetricResults))
-	for _, result := range run.Status.MetricResults {
+// tell sends an Event for every metric that ended between two statuses, and for the
+// run.
+func (r *Reconciler) tell(run *v1alpha1.AnalysisRun, from, status *v1alpha1.AnalysisRunStatus) {
+	before := make(map[string]v1alpha1.AnalysisPhase, len(from.MetricResults))
+	for _, result := range from.MetricResults {
 		before[result.Name] = result.Phase
 	}
 	for _, result := range status.MetricResults {
@@ -128,7 +142,7 @@ func (r *Reconciler) tell(run *v1alpha1.AnalysisRun, status *v1alpha1.AnalysisRu
 				"Metric '%s' Completed. Result: %s", result.Name, result.Phase)
 		}
 	}
-	if status.Phase.Completed() && !run.Status.Phase.Completed() {
+	if status.Phase.Completed() && !from.Phase.Completed() {
 		r.Recorder.Eventf(run, weight(status.Phase), "AnalysisRun"+string(status.Phase),
 			"Analysis Completed. Result: %s", status.Phase)
 	}

@@ -133,3 +133,27 @@ func (d *desk) refused(run *v1alpha1.AnalysisRun) bool {
 	s := d.runs[client.ObjectKeyFromObject(run)]
 	return s != nil && s.uid == run.UID && s.refused.version == run.ResourceVersion && d.clock.Now().Before(s.refused.until)
 }
+
+// doubt is told that a write to a run failed. It may have been made all the same: its
+// Events are sent when it shows.
+func (d *desk) doubt(run *v1alpha1.AnalysisRun) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.runs[client.ObjectKeyFromObject(run)]; s != nil && s.uid == run.UID && s.doubted == nil {
+		s.doubted = &run.Status
+	}
+}
+
+// untold is the status that was told last, where that is not the one before; nil
+// otherwise. It is given once.
+func (d *desk) untold(run *v1alpha1.AnalysisRun) *v1alpha1.AnalysisRunStatus {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.runs[client.ObjectKeyFromObject(run)]
+	if s == nil || s.uid != run.UID {
+		return nil
+	}
+	untold := s.doubted
+	s.doubted = nil
+	return untold
+}
