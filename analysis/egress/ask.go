@@ -148,16 +148,22 @@ func Explain(source string, err error) error {
 	return fmt.Errorf("querying %s: %s", source, Brief(err.Error()))
 }
 
-// ExplainStatus is Explain with what the source says is wrong, taken from the
-// body of a reply that is no success, and with what to do about its status.
-func ExplainStatus(source string, err error, says func(body []byte) string, advice map[int]string) error {
+// Complaint is what a source says is wrong, decoded from JSON.
+type Complaint interface {
+	// Text is the complaint on one line; empty when there is none.
+	Text() string
+}
+
+// ExplainStatus is Explain with what the source says is wrong, read into says from
+// the body of a reply that is no success, and with what to do about its status.
+func ExplainStatus(source string, err error, says Complaint, advice map[int]string) error {
 	explained := Explain(source, err)
 	var status *StatusError
 	if !errors.As(err, &status) {
 		return explained
 	}
-	if text := says(status.Body); text != "" {
-		explained = fmt.Errorf("%w: %s", explained, text)
+	if json.Unmarshal(status.Body, says) == nil && says.Text() != "" {
+		explained = fmt.Errorf("%w: %s", explained, says.Text())
 	}
 	if todo := advice[status.Code]; todo != "" {
 		explained = fmt.Errorf("%w; %s", explained, todo)

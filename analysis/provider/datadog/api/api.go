@@ -5,7 +5,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -98,19 +97,10 @@ func (s Site) Ask(ctx context.Context, request egress.Request, into any) error {
 	if err == nil {
 		return nil
 	}
-	return egress.ExplainStatus("datadog", err, said, map[int]string{
+	return egress.ExplainStatus("datadog", err, &Complaint{}, map[int]string{
 		http.StatusUnauthorized: checkAccount, http.StatusForbidden: checkAccount,
 		http.StatusTooManyRequests: "measure less often, or have Datadog raise the limit",
 	})
-}
-
-// said is what Datadog says is wrong in a reply that is no success.
-func said(body []byte) string {
-	var c Complaint
-	if json.Unmarshal(body, &c) != nil {
-		return ""
-	}
-	return c.text()
 }
 
 // Complaint is what Datadog says is wrong: a text in version 1, a text or a
@@ -122,13 +112,14 @@ type Complaint struct {
 
 // Rejection is the complaint as an error; nil when there is none.
 func (c Complaint) Rejection() error {
-	if text := c.text(); text != "" {
+	if text := c.Text(); text != "" {
 		return fmt.Errorf("datadog rejects the query: %s", text)
 	}
 	return nil
 }
 
-func (c Complaint) text() string {
+// Text is the complaint on one line; empty when there is none.
+func (c Complaint) Text() string {
 	list, ok := c.Errors.([]any)
 	if !ok && c.Errors != nil {
 		list = []any{c.Errors}

@@ -132,16 +132,13 @@ func (s Server) ask(ctx context.Context, request egress.Request, into any) error
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := s.Client.AskJSON(ctx, request, into); err != nil {
-		return egress.ExplainStatus("kayenta", err, said, nil)
+		return egress.ExplainStatus("kayenta", err, &complaint{}, nil)
 	}
 	return nil
 }
 
-// said is what Kayenta says is wrong in a reply that is no success.
-func said(body []byte) string {
-	var c struct{ Message string }
-	if json.Unmarshal(body, &c) != nil {
-		return ""
-	}
-	return egress.Brief(c.Message)
-}
+// complaint is what Kayenta says is wrong in a reply that is no success.
+type complaint struct{ Message string }
+
+// Text is the complaint on one line; empty when there is none.
+func (c complaint) Text() string { return egress.Brief(c.Message) }

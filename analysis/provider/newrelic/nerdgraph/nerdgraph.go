@@ -5,7 +5,6 @@ package nerdgraph
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -84,9 +83,9 @@ func (a Account) Rows(ctx context.Context, client *egress.Client, query string, 
 	err := client.AskJSON(ctx, request, &reply)
 	switch {
 	case err != nil:
-		return nil, egress.ExplainStatus("newrelic", err, said, advice)
-	case reply.text() != "":
-		return nil, fmt.Errorf("newrelic rejects the query: %s", reply.text())
+		return nil, egress.ExplainStatus("newrelic", err, &reply.complaint, advice)
+	case reply.Text() != "":
+		return nil, fmt.Errorf("newrelic rejects the query: %s", reply.Text())
 	case reply.Data.Actor.Account.NRQL == nil:
 		return nil, errors.New("querying newrelic: the reply is not one of NerdGraph; check base-url-nerdgraph")
 	}
@@ -100,7 +99,8 @@ type complaint struct {
 	} `json:"errors"`
 }
 
-func (c complaint) text() string {
+// Text is the complaint on one line; empty when there is none.
+func (c complaint) Text() string {
 	var texts []string
 	for _, e := range c.Errors {
 		// NerdGraph warns of fields to come to an end, and answers all the same.
@@ -116,13 +116,4 @@ const checkAccount = "check personal-api-key, account-id and region"
 var advice = map[int]string{
 	http.StatusUnauthorized: checkAccount, http.StatusForbidden: checkAccount,
 	http.StatusTooManyRequests: "measure less often",
-}
-
-// said is what NerdGraph says is wrong in a reply that is no success.
-func said(body []byte) string {
-	var c complaint
-	if json.Unmarshal(body, &c) != nil {
-		return ""
-	}
-	return c.text()
 }
