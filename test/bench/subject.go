@@ -78,8 +78,9 @@ type running struct {
 }
 
 // settleTime is the silence after which a controller counts as started: its caches
-// are filled and its queues are empty.
-const settleTime = time.Second
+// are filled and its queues are empty, and a status that was held back for a second
+// is stored.
+const settleTime = 2 * time.Second
 
 // startLimit bounds a start.
 const startLimit = time.Minute
