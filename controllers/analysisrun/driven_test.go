@@ -102,11 +102,12 @@ func (d *driven) play() {
 	}
 }
 
+// underWay reports whether something is measured, or has come and is about to be told.
 func (d *driven) underWay() bool {
 	d.desk.mu.Lock()
 	defer d.desk.mu.Unlock()
 	s := d.desk.runs[key]
-	return s != nil && len(s.underWay) > 0
+	return s != nil && len(s.underWay)+len(s.unstored) > 0
 }
 
 func (d *driven) pass() {

@@ -71,10 +71,10 @@ func compare(diff map[string]json.RawMessage, name string, was, is json.RawMessa
 	return err //nolint:wrapcheck // Diff says what it was doing.
 }
 
-// Of is the patch that applies a diff to obj. A merge patch replaces lists
+// patchOf is the patch that applies a diff to obj. A merge patch replaces lists
 // whole, so it must not meet another version of obj than the diff was made of,
 // or another object of the same name.
-func Of(obj metav1.Object, diff json.RawMessage) (client.Patch, error) {
+func patchOf(obj metav1.Object, diff json.RawMessage) (client.Patch, error) {
 	body, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": obj.GetUID(), "resourceVersion": obj.GetResourceVersion()},
 		"status":   diff,
@@ -112,7 +112,7 @@ func prepare(c client.Client, obj client.Object, diff json.RawMessage) (client.O
 	if err != nil {
 		return nil, nil, fmt.Errorf("naming the kind of the object: %w", err)
 	}
-	patch, err := Of(obj, diff)
+	patch, err := patchOf(obj, diff)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -121,7 +121,7 @@ func TestTheReplyIsTheMetadataAlone(t *testing.T) {
 
 func TestAPatchNamesTheObjectAndTheVersionItWasMadeOf(t *testing.T) {
 	ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: "u1", ResourceVersion: "7"}}
-	patch, err := Of(ro, []byte(`{"abort":true}`))
+	patch, err := patchOf(ro, []byte(`{"abort":true}`))
 	if err != nil {
 		t.Fatal(err)
 	}
