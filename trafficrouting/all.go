@@ -25,7 +25,7 @@ func (a all) Type() string {
 	return strings.Join(names, ",")
 }
 
-// Observe reports the worst of what the routers see, and nothing but the errors if any fails.
+// Observe reports the worst of what the routers see, also of those that fail, as far as they see it.
 func (a all) Observe(ctx context.Context, ref Ref) (Observed, error) {
 	seen := make([]Observed, 0, len(a))
 	var failures []error
@@ -33,14 +33,12 @@ func (a all) Observe(ctx context.Context, ref Ref) (Observed, error) {
 		one, err := r.Observe(ctx, ref)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("observing %s: %w", r.Type(), err))
-			continue
 		}
-		seen = append(seen, one)
+		if err != nil || !one.nothing() {
+			seen = append(seen, one)
+		}
 	}
-	if len(failures) > 0 {
-		return Observed{}, errors.Join(failures...)
-	}
-	return merge(seen), nil
+	return merge(seen), errors.Join(failures...)
 }
 
 // Apply returns the changes of all routers, also when some of them failed.
@@ -57,6 +55,12 @@ func (a all) Apply(ctx context.Context, ref Ref, split Split) ([]Change, error) 
 	return changes, errors.Join(failures...)
 }
 
+// nothing reports that a router has nothing to do with a Rollout: its spec does not name it, and it
+// holds nothing of an earlier spec.
+func (o Observed) nothing() bool {
+	return !o.Exists && o.InSync && o.CanaryWeight == 0 && !o.Unowned && len(o.Additional) == 0 && len(o.Routes) == 0
+}
+
 // merge is what holds for every router at once. Routers that are each in sync at different weights
 // are not in sync together: applying the larger weight would write. No router at all has no route.
 func merge(seen []Observed) Observed {
@@ -64,17 +68,21 @@ func merge(seen []Observed) Observed {
 	for _, one := range seen {
 		whole.Exists = whole.Exists && one.Exists
 		whole.InSync = whole.InSync && one.InSync && one.CanaryWeight == seen[0].CanaryWeight &&
-			slices.Equal(one.Additional, seen[0].Additional)
+			slices.Equal(one.Additional, seen[0].Additional) && EqualRoutes(one.Routes, seen[0].Routes)
 		whole.CanaryWeight = max(whole.CanaryWeight, one.CanaryWeight)
 		whole.Additional = longer(whole.Additional, one.Additional)
+		whole.Routes = longer(whole.Routes, one.Routes)
+		if one.Selects != nil {
+			whole.Selects = one.Selects // Istio alone selects.
+		}
 		whole.Unowned = whole.Unowned || one.Unowned
 		whole.Verified = both(whole.Verified, one.Verified)
 	}
 	return whole
 }
 
-// longer is the side with more backends: routers that disagree are not in sync.
-func longer(a, b []Backend) []Backend {
+// longer is the list with more elements: routers that disagree are not in sync.
+func longer[T any](a, b []T) []T {
 	if len(b) > len(a) {
 		return b
 	}

@@ -30,6 +30,7 @@ func TestAllObservesTheWorstOfItsRouters(t *testing.T) {
 	t.Parallel()
 	yes, no := true, false
 	at := func(weight int32) Observed { return Observed{Exists: true, CanaryWeight: weight, InSync: true} }
+	routes := []ManagedRoute{{Name: "vip"}}
 	verified := func(v *bool) Observed { return Observed{Exists: true, InSync: true, Verified: v} }
 	for _, c := range []struct {
 		name string
@@ -42,7 +43,11 @@ func TestAllObservesTheWorstOfItsRouters(t *testing.T) {
 		{"the largest weight counts, and different weights are not in sync", []Observed{at(20), at(50), at(0)}, Observed{Exists: true, CanaryWeight: 50}},
 		{"one out of sync is all out of sync", []Observed{at(20), {Exists: true, CanaryWeight: 20}}, Observed{Exists: true, CanaryWeight: 20}},
 		{"also when the other one comes first", []Observed{{Exists: true, CanaryWeight: 20}, at(20)}, Observed{Exists: true, CanaryWeight: 20}},
-		{"one without routes is all without", []Observed{{InSync: true}, at(0)}, Observed{InSync: true}},
+		{"one without its routes is all without", []Observed{{CanaryWeight: 0}, at(0)}, Observed{}},
+		{"one that the Rollout has nothing to do with does not count", []Observed{{InSync: true}, at(20), {InSync: true}}, at(20)},
+		{"managed routes that differ are not in sync", []Observed{{Exists: true, InSync: true, Routes: routes}, at(0)}, Observed{Exists: true, Routes: routes}},
+		{"equal managed routes are", []Observed{{Exists: true, InSync: true, Routes: routes}, {Exists: true, InSync: true, Routes: routes}}, Observed{Exists: true, InSync: true, Routes: routes}},
+		{"what one selects all select", []Observed{at(0), {Exists: true, InSync: true, Selects: &Selection{"a", "b"}}}, Observed{Exists: true, InSync: true, Selects: &Selection{"a", "b"}}},
 		{"one that is not verified is all not verified", []Observed{verified(&yes), verified(nil), verified(&no)}, verified(&no)},
 		{"a router that cannot tell does not hide one that can", []Observed{verified(nil), verified(&yes)}, verified(&yes)},
 		{"routers that cannot tell say nothing", []Observed{verified(nil), verified(nil)}, verified(nil)},
@@ -64,14 +69,15 @@ func TestAllObservesTheWorstOfItsRouters(t *testing.T) {
 	}
 }
 
-func TestAllReportsEveryFailureOfObserving(t *testing.T) {
+func TestAllReportsEveryFailureOfObservingAndWhatWasSeen(t *testing.T) {
 	t.Parallel()
 	one, two := errors.New("one"), errors.New("two")
-	got, err := All(&stub{name: "A", err: one}, &stub{seen: Observed{Exists: true}}, &stub{name: "B", err: two}).Observe(t.Context(), Ref{})
+	broken := &stub{name: "A", err: one, seen: Observed{Exists: true, CanaryWeight: 20}}
+	got, err := All(broken, &stub{seen: Observed{Exists: true, InSync: true}}, &stub{name: "B", err: two, seen: Observed{InSync: true}}).Observe(t.Context(), Ref{})
 	if !errors.Is(err, one) || !errors.Is(err, two) {
 		t.Errorf("error %v, want both", err)
 	}
-	if diff := cmp.Diff(Observed{}, got); diff != "" {
+	if diff := cmp.Diff(Observed{CanaryWeight: 20}, got); diff != "" {
 		t.Errorf("observed (-want +got):\n%s", diff)
 	}
 }

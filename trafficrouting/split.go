@@ -9,6 +9,8 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 )
 
@@ -22,7 +24,49 @@ type Split struct {
 	// Additional are the sides of an Experiment that runs as a step, by their Services' names. Only
 	// some routers have them; validation refuses them for the others.
 	Additional []Backend
+	// Routes are the managed routes of the steps so far, the first to match first. Those that are not
+	// here are removed.
+	Routes []ManagedRoute
 }
+
+// Check refuses weights that are no shares of the total that the Rollout counts in. It guards against
+// a mistake of the caller, not of the user: such a split must not reach a data plane, which clamps silently.
+func (s Split) Check(total int32) error {
+	if s.MaxWeight != total {
+		return fmt.Errorf("checking the split: its total is %d, the Rollout's is %d", s.MaxWeight, total)
+	}
+	sum := int64(0) // In 64 bits, so that no sum overflows.
+	for _, side := range append([]Backend{s.Stable, s.Canary}, s.Additional...) {
+		if side.Weight < 0 {
+			return fmt.Errorf("checking the split: %s has a weight below zero", s)
+		}
+		sum += int64(side.Weight)
+	}
+	if sum != int64(s.MaxWeight) {
+		return fmt.Errorf("checking the split: the weights of %s must sum to %d", s, s.MaxWeight)
+	}
+	return nil
+}
+
+// ManagedRoute is a route that a step adds, before the weighted ones. Exactly one of Headers and
+// Mirror is filled.
+type ManagedRoute struct {
+	// Name is the one that the step and managedRoutes give it.
+	Name string
+	// Headers send a request to the canary, whatever the weights, when any one of them matches.
+	Headers []v1alpha1.HeaderRoutingMatch
+	// Mirror sends a copy of a request to the canary when any one of them matches; its answer goes
+	// nowhere. The request itself follows the weights.
+	Mirror []v1alpha1.RouteMatch
+	// Percentage of the matching requests that are copied, 0 to 100; only with Mirror.
+	Percentage int32
+}
+
+// Mirrors reports whether the route copies requests instead of sending them elsewhere.
+func (r ManagedRoute) Mirrors() bool { return len(r.Mirror) > 0 }
+
+// EqualRoutes reports whether two lists mean the same routes in the same order.
+func EqualRoutes(a, b []ManagedRoute) bool { return equality.Semantic.DeepEqual(a, b) }
 
 // Backend is one side of a Split.
 type Backend struct {
@@ -41,6 +85,13 @@ func (s Split) String() string {
 	for _, side := range s.Additional {
 		text += fmt.Sprintf(" %s=%d", side.Service, side.Weight)
 	}
+	for _, route := range s.Routes {
+		verb := "headers"
+		if route.Mirrors() {
+			verb = "mirror"
+		}
+		text += fmt.Sprintf(" %s:%s", verb, route.Name)
+	}
 	return text
 }
 
@@ -53,6 +104,13 @@ type Observed struct {
 	CanaryWeight int32
 	// Additional are the sides beside stable and canary, by their Services' names.
 	Additional []Backend
+	// Routes are the managed routes that are there, the first to match first. One that carries the
+	// name of a managed route, but not as this router writes it, makes InSync false; it counts as a
+	// route with that name and no match.
+	Routes []ManagedRoute
+	// Selects are the revisions that the routes select by the hashes of pods; nil for routes that
+	// only know Services.
+	Selects *Selection
 	// InSync reports that every managed object carries CanaryWeight and whatever else the spec
 	// asks of it at that weight, so that applying a Split of that weight would write nothing.
 	InSync bool
@@ -64,7 +122,14 @@ type Observed struct {
 	Verified *bool
 }
 
-// Ref names the Rollout whose routes are meant. The Rollout is read only.
+// Selection are the hashes of the revisions that routes select by themselves; empty for a side that
+// selects by no hash yet.
+type Selection struct {
+	Stable, Canary string
+}
+
+// Ref names the Rollout whose routes are meant. The Rollout is read only. One that is gone has a
+// namespace and a name and nothing else: whatever carries its mark is released.
 type Ref struct {
 	Rollout *v1alpha1.Rollout
 }

@@ -85,7 +85,7 @@ func scheme(t *testing.T) *runtime.Scheme {
 func harness(t *testing.T, names ...string) routertest.Harness {
 	t.Helper()
 	return routertest.Harness{
-		Scheme: scheme(t),
+		Kinds:  routertest.Kinds{Scheme: scheme(t)},
 		Lists:  func() []client.ObjectList { return []client.ObjectList{&networkingv1.IngressList{}} },
 		Router: func(c client.Client) trafficrouting.Router { return New(c) },
 		Rollout: func(total *int32) *v1alpha1.Rollout {
@@ -220,7 +220,7 @@ func splitOf(weight int32) trafficrouting.Split {
 }
 
 func TestApplyReportsWhatItWrote(t *testing.T) {
-	w := routertest.NewWorld(t, scheme(t), ingress("web", ruleFor("web.local", "stable")))
+	w := routertest.NewWorld(t, routertest.Kinds{Scheme: scheme(t)}, ingress("web", ruleFor("web.local", "stable")))
 	router, ref := New(w.Client), trafficrouting.Ref{Rollout: rollout("web")}
 	var got []trafficrouting.Change
 	for _, weight := range []int32{0, 20, 20} {
@@ -240,7 +240,7 @@ func TestApplyReportsWhatItWrote(t *testing.T) {
 }
 
 func TestAMissingIngressIsTheServedFieldError(t *testing.T) {
-	w := routertest.NewWorld(t, scheme(t))
+	w := routertest.NewWorld(t, routertest.Kinds{Scheme: scheme(t)})
 	_, err := New(w.Client).Observe(t.Context(), trafficrouting.Ref{Rollout: rollout("web")})
 	var got *field.Error
 	if !errors.As(err, &got) {
@@ -257,7 +257,7 @@ func TestAWeightReachesTheOthersWhenOneIngressFails(t *testing.T) {
 	for _, failing := range []string{"web", "api", "admin"} {
 		t.Run(failing, func(t *testing.T) {
 			h := harness(t, "web", "api", "admin")
-			w := routertest.NewWorld(t, h.Scheme, h.Given()...)
+			w := routertest.NewWorld(t, h.Kinds, h.Given()...)
 			router, ref := New(w.Client), trafficrouting.Ref{Rollout: rollout("web", "api", "admin")}
 			if _, err := router.Apply(t.Context(), ref, splitOf(50)); err != nil {
 				t.Fatal(err)
@@ -295,7 +295,7 @@ func TestASplitThatIsNotForThisRolloutIsRefused(t *testing.T) {
 		"another total":          func(s *trafficrouting.Split) { s.MaxWeight, s.Stable.Weight = 1000, 980 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := routertest.NewWorld(t, scheme(t), ingress("web", ruleFor("web.local", "stable")))
+			w := routertest.NewWorld(t, routertest.Kinds{Scheme: scheme(t)}, ingress("web", ruleFor("web.local", "stable")))
 			split := splitOf(20)
 			spoil(&split)
 			if _, err := New(w.Client).Apply(t.Context(), trafficrouting.Ref{Rollout: rollout("web")}, split); err == nil {
@@ -336,7 +336,7 @@ func TestAnUnusableSpecIsAnErrorOfItsField(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ro := rollout("web")
 			c.spoil(ro.Spec.Strategy.Canary)
-			w := routertest.NewWorld(t, scheme(t), ingress("web", ruleFor("web.local", "stable")))
+			w := routertest.NewWorld(t, routertest.Kinds{Scheme: scheme(t)}, ingress("web", ruleFor("web.local", "stable")))
 			_, err := New(w.Client).Observe(t.Context(), trafficrouting.Ref{Rollout: ro})
 			var got *field.Error
 			if !errors.As(err, &got) {
@@ -367,7 +367,7 @@ func TestAnAnnotationNamedTwiceHasOneOutcome(t *testing.T) {
 
 func TestOneOfSeveralCanaryIngressesMissingIsNotInSync(t *testing.T) {
 	h := harness(t, "web", "api")
-	w := routertest.NewWorld(t, h.Scheme, h.Given()...)
+	w := routertest.NewWorld(t, h.Kinds, h.Given()...)
 	router, ref := New(w.Client), trafficrouting.Ref{Rollout: rollout("web", "api")}
 	if _, err := router.Apply(t.Context(), ref, splitOf(30)); err != nil {
 		t.Fatal(err)
@@ -446,7 +446,7 @@ func TestIngressNamesListsStableAndCanaryIngresses(t *testing.T) {
 
 // What a Rollout of this name left behind is taken over with the weight it has.
 func TestACanaryIngressThatWasLeftBehindIsTakenOver(t *testing.T) {
-	w := routertest.NewWorld(t, scheme(t), ingress("web", ruleFor("web.local", "stable")))
+	w := routertest.NewWorld(t, routertest.Kinds{Scheme: scheme(t)}, ingress("web", ruleFor("web.local", "stable")))
 	router, ref := New(w.Client), trafficrouting.Ref{Rollout: rollout("web")}
 	if _, err := router.Apply(t.Context(), ref, splitOf(20)); err != nil {
 		t.Fatal(err)

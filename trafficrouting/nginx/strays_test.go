@@ -20,7 +20,7 @@ import (
 func twoIngresses(t *testing.T, others ...client.Object) *routertest.World {
 	t.Helper()
 	objects := append(others, ingress("a", ruleFor("a.local", "stable")), ingress("b", ruleFor("b.local", "stable")))
-	w := routertest.NewWorld(t, scheme(t), objects...)
+	w := routertest.NewWorld(t, routertest.Kinds{Scheme: scheme(t)}, objects...)
 	apply(t, w, rollout("a", "b"), 50)
 	w.Writes()
 	return w

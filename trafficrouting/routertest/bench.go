@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/trafficrouting"
 )
 
@@ -26,7 +27,7 @@ type bench struct {
 
 func (h Harness) bench(t *testing.T, total *int32, objects ...client.Object) bench {
 	t.Helper()
-	w := NewWorld(t, h.Scheme, objects...)
+	w := NewWorld(t, h.Kinds, objects...)
 	return bench{Harness: h, World: w, t: t, router: h.Router(w.Client), ref: trafficrouting.Ref{Rollout: h.Rollout(total)}}
 }
 
@@ -50,6 +51,13 @@ func (b bench) apply(weight int32) []trafficrouting.Change {
 	return changes
 }
 
+func (b bench) applySplit(split trafficrouting.Split) {
+	b.t.Helper()
+	if _, err := b.router.Apply(b.t.Context(), b.ref, split); err != nil {
+		b.t.Fatalf("applying %s: %v", split, err)
+	}
+}
+
 func (b bench) observe() trafficrouting.Observed {
 	b.t.Helper()
 	seen, err := b.router.Observe(b.t.Context(), b.ref)
@@ -59,11 +67,11 @@ func (b bench) observe() trafficrouting.Observed {
 	return seen
 }
 
-// wantSeen ignores Verified: the data plane is not here.
+// wantSeen ignores Verified: the data plane is not here. What routes select has a duty of its own.
 func (b bench) wantSeen(want trafficrouting.Observed) {
 	b.t.Helper()
 	got := b.observe()
-	got.Verified = nil
+	got.Verified, got.Selects = nil, nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		b.t.Errorf("observed (-want +got):\n%s", diff)
 	}
@@ -76,10 +84,20 @@ func (b bench) wantQuiet() {
 	}
 }
 
+// everything is what the world holds of the kinds that the router touches.
+func (b bench) everything() []client.Object {
+	b.t.Helper()
+	var lists []client.ObjectList
+	if b.Lists != nil {
+		lists = b.Lists()
+	}
+	return b.Objects(b.t, append(lists, b.lists()...)...)
+}
+
 // left returns the objects that the router writes.
 func (b bench) left() []client.Object {
 	b.t.Helper()
-	return slices.DeleteFunc(b.Objects(b.t, b.Lists()...), func(o client.Object) bool { return !b.Managed(o) })
+	return slices.DeleteFunc(b.everything(), func(o client.Object) bool { return !b.Managed(o) })
 }
 
 // managed returns them too; there must be one.
@@ -119,14 +137,14 @@ func (l lagging) List(ctx context.Context, list client.ObjectList, opts ...clien
 // stale is a client that goes on reading the world as it is now.
 func (b bench) stale() client.Client {
 	b.t.Helper()
-	return lagging{b.Client, indexed(b.t, b.Scheme).WithObjects(b.Objects(b.t, b.Lists()...)...).Build()}
+	return lagging{b.Client, b.indexed(b.t).WithObjects(b.everything()...).Build()}
 }
 
 // rest is everything in the world that is not the router's, as JSON by kind and name.
 func (b bench) rest() map[string]string {
 	b.t.Helper()
 	rest := map[string]string{}
-	for _, obj := range b.Objects(b.t, b.Lists()...) {
+	for _, obj := range b.everything() {
 		obj.SetManagedFields(nil)
 		if b.Managed(obj) {
 			obj.SetResourceVersion("")
@@ -202,13 +220,34 @@ func (b bench) contents() []string {
 	b.t.Helper()
 	var texts []string
 	for _, obj := range b.managed() {
-		obj.SetResourceVersion("")
-		obj.SetGeneration(0)
-		text, err := json.Marshal(obj)
-		if err != nil {
-			b.t.Fatalf("encoding %s: %v", obj.GetName(), err)
+		texts = append(texts, b.text(obj))
+	}
+	return texts
+}
+
+// text is an object as JSON, without what every write changes.
+func (b bench) text(obj client.Object) string {
+	b.t.Helper()
+	obj.SetResourceVersion("")
+	obj.SetGeneration(0)
+	text, err := json.Marshal(obj)
+	if err != nil {
+		b.t.Fatalf("encoding %s: %v", obj.GetName(), err)
+	}
+	return string(text)
+}
+
+// managedWithoutMark are the contents without the mark, which stays until the object is released.
+func (b bench) managedWithoutMark() []string {
+	b.t.Helper()
+	var texts []string
+	for _, obj := range b.managed() {
+		annotations := obj.GetAnnotations()
+		if delete(annotations, v1alpha1.RoutedByAnnotation); len(annotations) == 0 {
+			annotations = nil
 		}
-		texts = append(texts, string(text))
+		obj.SetAnnotations(annotations)
+		texts = append(texts, b.text(obj))
 	}
 	return texts
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -286,5 +287,132 @@ func namesAnother(t *testing.T, h Harness) {
 			t.Errorf("applying: %v", err)
 		}
 		b.wantQuiet()
+	}
+}
+
+func managedRoutes(t *testing.T, h Harness) {
+	if h.Routes == nil {
+		t.Skip("this router makes no managed routes")
+	}
+	for name, routes := range h.Routes {
+		t.Run(name, func(t *testing.T) {
+			b := h.bench(t, nil, h.Given()...)
+			for _, route := range routes {
+				routing := b.ref.Rollout.Spec.Strategy.Canary.TrafficRouting
+				routing.ManagedRoutes = append(routing.ManagedRoutes, v1alpha1.MangedRoutes{Name: route.Name})
+			}
+			b.apply(0)
+			plain := b.managedWithoutMark()
+			for _, weight := range []int32{0, 20, 20, b.total()} {
+				split := b.split(weight)
+				split.Routes = routes
+				b.applySplit(split)
+				b.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: weight, InSync: true, Routes: routes})
+				b.Writes()
+				b.applySplit(split)
+				b.wantQuiet()
+			}
+			b.apply(0)
+			b.wantSeen(trafficrouting.Observed{Exists: true, InSync: true})
+			if diff := cmp.Diff(plain, b.managedWithoutMark()); diff != "" {
+				t.Errorf("after the routes went (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+func additionalSides(t *testing.T, h Harness) {
+	if !h.Additional {
+		t.Skip("this router gives Experiments no weight")
+	}
+	b := h.bench(t, nil, h.Given()...)
+	b.apply(0)
+	plain := b.managedWithoutMark()
+	split := b.split(20)
+	split.Additional = []trafficrouting.Backend{{Service: "experiment-a", Hash: "cccc", Weight: 5}, {Service: "experiment-b", Hash: "dddd", Weight: 10}}
+	split.Stable.Weight -= 15
+	b.applySplit(split)
+	want := trafficrouting.Observed{Exists: true, CanaryWeight: 20, InSync: true}
+	for _, side := range split.Additional {
+		want.Additional = append(want.Additional, trafficrouting.Backend{Service: side.Service, Weight: side.Weight})
+	}
+	got := b.observe()
+	got.Verified, got.Selects = nil, nil
+	for i := range got.Additional {
+		got.Additional[i].Hash = "" // Routers that only know Services cannot tell.
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+	b.wantSum()
+	b.Writes()
+	b.applySplit(split)
+	b.wantQuiet()
+	b.apply(0)
+	b.wantSeen(trafficrouting.Observed{Exists: true, InSync: true})
+	if diff := cmp.Diff(plain, b.managedWithoutMark()); diff != "" {
+		t.Errorf("after the Experiment (-before +after):\n%s", diff)
+	}
+}
+
+func selectsRevisions(t *testing.T, h Harness) {
+	if !h.Selects {
+		t.Skip("this router knows Services only")
+	}
+	b := h.bench(t, nil, h.Given()...)
+	for _, want := range []trafficrouting.Selection{{Stable: "aaaa", Canary: "aaaa"}, {Stable: "aaaa", Canary: "bbbb"}, {Stable: "bbbb", Canary: "bbbb"}} {
+		split := b.split(20)
+		split.Stable.Hash, split.Canary.Hash = want.Stable, want.Canary
+		b.applySplit(split)
+		if seen := b.observe(); seen.Selects == nil || *seen.Selects != want || seen.CanaryWeight != 20 {
+			t.Errorf("observed %+v, selecting %+v, want %+v", seen, seen.Selects, want)
+		}
+		b.Writes()
+		b.applySplit(split)
+		b.wantQuiet()
+	}
+}
+
+// releasesOfTheGone ignores what a Rollout owned: the garbage collector deletes that.
+func releasesOfTheGone(t *testing.T, h Harness) {
+	b := h.bench(t, nil, h.Given()...)
+	b.apply(50)
+	gone := &v1alpha1.Rollout{}
+	gone.Name, gone.Namespace = b.ref.Rollout.Name, b.ref.Rollout.Namespace
+	b.ref.Rollout = gone
+	for range 3 { // taken home, released, quiet
+		b.Writes()
+		b.applySplit(trafficrouting.Split{})
+	}
+	b.wantQuiet()
+	for _, obj := range b.left() {
+		if metav1.GetControllerOf(obj) != nil {
+			continue
+		}
+		if weights := b.weights(obj); slices.Max(weights) != 100 {
+			t.Errorf("%s still shares traffic: %v", obj.GetName(), weights)
+		}
+		if mark, marked := trafficrouting.MarkOf(obj); marked {
+			t.Errorf("%s still carries the mark %s", obj.GetName(), mark)
+		}
+	}
+}
+
+// unserved is a cluster without the definitions of a router, as it is before they are installed.
+func unserved(t *testing.T, h Harness) {
+	if len(h.Foreign) == 0 {
+		t.Skip("this router's kinds are always there")
+	}
+	without := h
+	without.Foreign = nil
+	b := without.bench(t, nil)
+	_, err := b.router.Observe(t.Context(), b.ref)
+	wantFieldError(t, "observing", err)
+	_, err = b.router.Apply(t.Context(), b.ref, b.split(20))
+	wantFieldError(t, "applying", err)
+	b.wantQuiet()
+	b.ref.Rollout.Spec.Strategy = v1alpha1.RolloutStrategy{}
+	if seen := b.observe(); !seen.InSync || seen.Exists {
+		t.Errorf("a Rollout without the router observed %+v", seen)
 	}
 }

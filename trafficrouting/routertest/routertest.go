@@ -5,7 +5,6 @@ package routertest
 import (
 	"testing"
 
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -14,9 +13,10 @@ import (
 
 // Harness says what the suite must know of one router. Every function returns new values.
 type Harness struct {
-	// Scheme knows every kind that the router touches.
-	Scheme *runtime.Scheme
-	// Lists returns one empty list for each kind that the router touches.
+	// Kinds are all that the router touches.
+	Kinds
+
+	// Lists returns one empty list for each kind with Go types that the router touches.
 	Lists func() []client.ObjectList
 	// Router makes the router under test.
 	Router func(client.Client) trafficrouting.Router
@@ -42,6 +42,13 @@ type Harness struct {
 	// Unname holds edits of the Rollout after which its spec no longer asks for a route that was made
 	// for it, by a sentence.
 	Unname map[string]func(*v1alpha1.Rollout)
+	// Routes are managed routes that the router can make for the Rollout, by a sentence; nil for one that
+	// makes none. The router finds them under their names in spec.strategy.canary.trafficRouting.managedRoutes.
+	Routes map[string][]trafficrouting.ManagedRoute
+	// Additional says that the router gives the sides of Experiments their weights.
+	Additional bool
+	// Selects says that the router selects revisions by the hashes of their pods.
+	Selects bool
 	// Steal makes a managed object somebody else's; nil for a router that owns no object.
 	Steal func(client.Object)
 }
@@ -66,6 +73,11 @@ func Run(t *testing.T, h Harness) {
 		{"what somebody adds between read and write survives", survives},
 		{"an object that took the place of the one read is not written", replaced},
 		{"a write that the API server refuses is an error", refusedWrite},
+		{"managed routes are observed as they were applied, and go when they are no longer asked for", managedRoutes},
+		{"the sides of an Experiment get their weights, and lose them", additionalSides},
+		{"the routes select the revisions that the split names", selectsRevisions},
+		{"what was made for a Rollout that is gone is released", releasesOfTheGone},
+		{"a kind that the cluster does not serve is a field error", unserved},
 		{"a Rollout that does not name the router has no route and causes no write", namesAnother},
 		{"odd objects cause no panic", oddObjects},
 	} {

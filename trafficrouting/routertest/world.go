@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -36,13 +37,13 @@ type World struct {
 }
 
 // NewWorld makes a world that holds the objects.
-func NewWorld(t *testing.T, scheme *runtime.Scheme, objects ...client.Object) *World {
+func NewWorld(t *testing.T, kinds Kinds, objects ...client.Object) *World {
 	t.Helper()
 	w := &World{}
 	for _, obj := range objects {
 		w.name(obj)
 	}
-	base := indexed(t, scheme).WithObjects(objects...).Build()
+	base := kinds.indexed(t).WithObjects(objects...).Build()
 	w.Direct = interceptor.NewClient(base, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 			w.name(obj)
@@ -128,20 +129,51 @@ func (w *World) record(ctx context.Context, verb string, obj client.Object) erro
 	return nil
 }
 
-// indexed is a fake client's builder with the index that the cache of a router has, for every kind.
-func indexed(t *testing.T, scheme *runtime.Scheme) *fake.ClientBuilder {
+// Kinds are the kinds that a world serves.
+type Kinds struct {
+	// Scheme knows those with Go types.
+	Scheme *runtime.Scheme
+	// Foreign are those without, which are read as unstructured objects.
+	Foreign []schema.GroupVersionKind
+}
+
+// indexed is a fake client's builder with the indexes that the cache of a router has, for every kind.
+func (k Kinds) indexed(t *testing.T) *fake.ClientBuilder {
 	t.Helper()
-	builder := fake.NewClientBuilder().WithScheme(scheme)
-	for kind := range scheme.AllKnownTypes() {
-		made, err := scheme.New(kind)
+	mapper := meta.NewDefaultRESTMapper(nil)
+	builder := fake.NewClientBuilder().WithScheme(k.Scheme).WithRESTMapper(mapper)
+	index := func(obj client.Object) {
+		builder.WithIndex(obj, trafficrouting.OwnerIndex, func(o client.Object) []string { return trafficrouting.OwnerKeys(o) })
+		builder.WithIndex(obj, trafficrouting.MarkIndex, func(o client.Object) []string { return trafficrouting.MarkKeys(o) })
+	}
+	for kind := range k.Scheme.AllKnownTypes() {
+		made, err := k.Scheme.New(kind)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if obj, ok := made.(client.Object); ok {
-			builder.WithIndex(obj, trafficrouting.OwnerIndex, func(o client.Object) []string { return trafficrouting.OwnerKeys(o) })
+			mapper.Add(kind, meta.RESTScopeNamespace)
+			index(obj)
 		}
 	}
+	for _, kind := range k.Foreign {
+		mapper.Add(kind, meta.RESTScopeNamespace)
+		obj := &unstructured.Unstructured{}
+		obj.SetGroupVersionKind(kind)
+		index(obj)
+	}
 	return builder
+}
+
+// lists are one empty list for each kind that has no Go types.
+func (k Kinds) lists() []client.ObjectList {
+	var lists []client.ObjectList
+	for _, kind := range k.Foreign {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+		lists = append(lists, list)
+	}
+	return lists
 }
 
 // checkPatch answers as the API server does when a patch would change the UID.
@@ -150,15 +182,39 @@ func checkPatch(ctx context.Context, c client.Client, obj client.Object, patch c
 	if err != nil {
 		return fmt.Errorf("reading the patch: %w", err)
 	}
+	uid, err := uidIn(patch.Type(), data)
+	if err != nil {
+		return fmt.Errorf("decoding a patch: %w", err)
+	}
+	return sameUID(ctx, c, obj, uid)
+}
+
+// uidIn is the UID that a patch would give its object; nil for one that does not name it.
+func uidIn(kind types.PatchType, data []byte) (*types.UID, error) {
+	if kind == types.JSONPatchType {
+		var operations []struct {
+			Path  string          `json:"path"`
+			Value json.RawMessage `json:"value"`
+		}
+		if err := json.Unmarshal(data, &operations); err != nil {
+			return nil, err //nolint:wrapcheck // The caller says what was decoded.
+		}
+		for _, op := range operations {
+			if op.Path == "/metadata/uid" {
+				var uid types.UID
+				err := json.Unmarshal(op.Value, &uid)
+				return &uid, err //nolint:wrapcheck // As above.
+			}
+		}
+		return nil, nil
+	}
 	var body struct {
 		Metadata struct {
 			UID *types.UID `json:"uid"`
 		} `json:"metadata"`
 	}
-	if err := json.Unmarshal(data, &body); err != nil {
-		return fmt.Errorf("decoding a patch: %w", err)
-	}
-	return sameUID(ctx, c, obj, body.Metadata.UID)
+	err := json.Unmarshal(data, &body)
+	return body.Metadata.UID, err //nolint:wrapcheck // As above.
 }
 
 // sameUID is a conflict unless the stored object has the UID; nil asks for nothing.

@@ -141,7 +141,7 @@ func world(t *testing.T, services ...client.Object) *routertest.World {
 	if err := corev1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	return routertest.NewWorld(t, scheme, services...)
+	return routertest.NewWorld(t, routertest.Kinds{Scheme: scheme}, services...)
 }
 
 var ref = Ref{Service: types.NamespacedName{Namespace: "shop", Name: "web"}, Rollout: "shop"}

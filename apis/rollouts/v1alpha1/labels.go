@@ -8,6 +8,9 @@ const (
 	InstanceIDLabel = "argo-rollouts.argoproj.io/controller-instance-id"
 	// ManagedByAnnotation names the Rollout that points a Service.
 	ManagedByAnnotation = "argo-rollouts.argoproj.io/managed-by-rollouts"
+	// RoutedByAnnotation marks an object of a mesh or an ingress whose routes a Rollout steers, until they
+	// are released. Only Headway writes it.
+	RoutedByAnnotation = "rollout.argoproj.io/routed-by"
 	// RevisionAnnotation is the revision number on a Rollout and its ReplicaSets.
 	RevisionAnnotation = "rollout.argoproj.io/revision"
 	// RevisionHistoryAnnotation lists the earlier revision numbers of a ReplicaSet that came back.

@@ -1,6 +1,11 @@
 package v1alpha1
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // RolloutTrafficRouting names the mesh or ingress that splits traffic. Several may be set; all are kept equal.
 type RolloutTrafficRouting struct {
@@ -28,6 +33,10 @@ type RolloutTrafficRouting struct {
 	// Apache APISIX routes.
 	// +optional
 	Apisix *ApisixTrafficRouting `json:"apisix,omitempty"`
+	// Gateway API HTTPRoutes, GRPCRoutes, TCPRoutes and TLSRoutes. The plugin argoproj-labs/gatewayAPI with the
+	// same settings means the same. Additive to the served API.
+	// +optional
+	GatewayAPI *GatewayAPITrafficRouting `json:"gatewayAPI,omitempty"`
 	// Routes that steps may add, in the order they are matched.
 	// +optional
 	ManagedRoutes []MangedRoutes `json:"managedRoutes,omitempty"`
@@ -223,4 +232,86 @@ type ApisixRoute struct {
 	// Names of its HTTP rules. Default the one named like the route.
 	// +optional
 	Rules []string `json:"rules,omitempty"`
+}
+
+// GatewayAPITrafficRouting splits traffic by the weights of Gateway API routes. At least one route is
+// named or selected.
+type GatewayAPITrafficRouting struct {
+	// Namespace of the routes. Default that of the Rollout.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// One HTTPRoute, which gets the header and mirror routes of steps.
+	// +optional
+	HTTPRoute string `json:"httpRoute,omitempty"`
+	// One GRPCRoute, which gets the header routes of steps.
+	// +optional
+	GRPCRoute string `json:"grpcRoute,omitempty"`
+	// One TCPRoute.
+	// +optional
+	TCPRoute string `json:"tcpRoute,omitempty"`
+	// One TLSRoute.
+	// +optional
+	TLSRoute string `json:"tlsRoute,omitempty"`
+	// Several HTTPRoutes.
+	// +optional
+	HTTPRoutes []GatewayAPIRoute `json:"httpRoutes,omitempty"`
+	// Several GRPCRoutes.
+	// +optional
+	GRPCRoutes []GatewayAPIRoute `json:"grpcRoutes,omitempty"`
+	// Several TCPRoutes.
+	// +optional
+	TCPRoutes []GatewayAPIRoute `json:"tcpRoutes,omitempty"`
+	// Several TLSRoutes.
+	// +optional
+	TLSRoutes []GatewayAPIRoute `json:"tlsRoutes,omitempty"`
+	// HTTPRoutes by label; they get no header or mirror routes.
+	// +optional
+	HTTPRouteSelector *metav1.LabelSelector `json:"httpRouteSelector,omitempty"`
+	// GRPCRoutes by label; they get no header routes.
+	// +optional
+	GRPCRouteSelector *metav1.LabelSelector `json:"grpcRouteSelector,omitempty"`
+	// TCPRoutes by label.
+	// +optional
+	TCPRouteSelector *metav1.LabelSelector `json:"tcpRouteSelector,omitempty"`
+	// TLSRoutes by label.
+	// +optional
+	TLSRouteSelector *metav1.LabelSelector `json:"tlsRouteSelector,omitempty"`
+	// Name of the plugin's ConfigMap. Accepted and not used: the routes tell what was added to them.
+	// +optional
+	ConfigMap string `json:"configMap,omitempty"`
+	// Leaves out the label that routes carry while traffic is shared.
+	// +optional
+	DisableInProgressLabel bool `json:"disableInProgressLabel,omitempty"`
+	// Key of that label. Default rollouts.argoproj.io/gatewayapi-canary.
+	// +optional
+	InProgressLabelKey string `json:"inProgressLabelKey,omitempty"`
+	// Value of that label. Default in-progress.
+	// +optional
+	InProgressLabelValue string `json:"inProgressLabelValue,omitempty"`
+}
+
+// GatewayAPIRoute names a route.
+type GatewayAPIRoute struct {
+	// Name of the route.
+	Name string `json:"name"`
+	// Whether it gets the header and mirror routes of steps. Default false.
+	// +optional
+	UseHeaderRoutes bool `json:"useHeaderRoutes,omitempty"`
+}
+
+// GatewayAPIPlugin is the name under which the settings of the Gateway API plugin stand.
+const GatewayAPIPlugin = "argoproj-labs/gatewayAPI"
+
+// Gateway is the Gateway API routing of the spec, whether it stands in its own field or in that of
+// the plugin; nil without any. Its error says why the settings of the plugin cannot be read.
+func (t *RolloutTrafficRouting) Gateway() (*GatewayAPITrafficRouting, error) {
+	raw, named := t.Plugins[GatewayAPIPlugin]
+	if t.GatewayAPI != nil || !named {
+		return t.GatewayAPI, nil
+	}
+	var settings GatewayAPITrafficRouting
+	if err := json.Unmarshal(raw, &settings); err != nil {
+		return nil, fmt.Errorf("reading the settings of plugin %s: %w", GatewayAPIPlugin, err)
+	}
+	return &settings, nil
 }

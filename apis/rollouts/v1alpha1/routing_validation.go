@@ -27,6 +27,7 @@ func (t *RolloutTrafficRouting) Routers() []string {
 	add(t.AppMesh != nil, "appMesh")
 	add(t.Traefik != nil, "traefik")
 	add(t.Apisix != nil, "apisix")
+	add(t.GatewayAPI != nil, "gatewayAPI")
 	add(len(t.Plugins) > 0, "plugins")
 	return names
 }
