@@ -1,6 +1,7 @@
 package trafficrouting
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,7 @@ func merge(seen []Observed) Observed {
 		}
 		whole.Unowned = whole.Unowned || one.Unowned
 		whole.Verified = both(whole.Verified, one.Verified)
+		whole.Unverified = cmp.Or(whole.Unverified, one.Unverified)
 	}
 	return whole
 }

@@ -49,6 +49,7 @@ func TestAllObservesTheWorstOfItsRouters(t *testing.T) {
 		{"equal managed routes are", []Observed{{Exists: true, InSync: true, Routes: routes}, {Exists: true, InSync: true, Routes: routes}}, Observed{Exists: true, InSync: true, Routes: routes}},
 		{"what one selects all select", []Observed{at(0), {Exists: true, InSync: true, Selects: &Selection{"a", "b"}}}, Observed{Exists: true, InSync: true, Selects: &Selection{"a", "b"}}},
 		{"one that is not verified is all not verified", []Observed{verified(&yes), verified(nil), verified(&no)}, verified(&no)},
+		{"the first that says why it is not verified is heard", []Observed{verified(&yes), {Exists: true, InSync: true, Verified: &no, Unverified: "late"}}, Observed{Exists: true, InSync: true, Verified: &no, Unverified: "late"}},
 		{"a router that cannot tell does not hide one that can", []Observed{verified(nil), verified(&yes)}, verified(&yes)},
 		{"routers that cannot tell say nothing", []Observed{verified(nil), verified(nil)}, verified(nil)},
 	} {

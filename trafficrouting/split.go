@@ -120,6 +120,8 @@ type Observed struct {
 	// Verified is nil for a router that cannot tell; false when the data plane does not serve
 	// the weight yet.
 	Verified *bool
+	// Unverified says for people why Verified is false; empty when there is no more to say than that.
+	Unverified string
 }
 
 // Selection are the hashes of the revisions that routes select by themselves; empty for a side that

@@ -68,7 +68,7 @@ func refusedFields() []string {
 	var out []string
 	note := func(ro *v1alpha1.Rollout) {
 		message := refused(ro)
-		if !strings.Contains(message, "does not serve it yet") {
+		if !strings.Contains(message, "does not serve it") {
 			return
 		}
 		path, _, _ := strings.Cut(message, ": ")

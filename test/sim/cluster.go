@@ -95,6 +95,12 @@ func (c *Cluster) Snapshot() plan.Snapshot {
 		Traffic:   c.Traffic,
 		Analyses:  slices.Clone(c.Analyses),
 	}
+	if c.bySubsets() { // the spec names no Service
+		s.Services, s.Traffic.Selects = plan.Services{}, nil
+		if c.Invalid == nil {
+			s.Traffic.Selects = &trafficrouting.Selection{Stable: c.Services.Stable.Hash, Canary: c.Services.Canary.Hash}
+		}
+	}
 	s.Pods = c.podsOf(plan.PodsOf(s))
 	return s
 }
@@ -129,12 +135,34 @@ func (c *Cluster) Act(a plan.Action) {
 	case plan.Point:
 		c.point(a)
 	case plan.Route:
-		c.Traffic = trafficrouting.Observed{Exists: true, InSync: true, CanaryWeight: a.Split.Canary.Weight, Additional: a.Split.Additional, Verified: c.Verified}
+		c.route(a.Split)
 	case plan.DeleteRevision:
 		delete(c.Revisions, a.Revision)
 	default:
 		c.onRuns(a)
 	}
+}
+
+// route makes the routes obey. Where they select revisions, they select those of
+// the split; a side without a hash stays as it is.
+func (c *Cluster) route(split trafficrouting.Split) {
+	c.Traffic = trafficrouting.Observed{
+		Exists: true, InSync: true, CanaryWeight: split.Canary.Weight, Additional: split.Additional, Routes: split.Routes, Verified: c.Verified,
+	}
+	if !c.bySubsets() {
+		return
+	}
+	for side, hash := range map[*plan.Selected]string{&c.Services.Stable: split.Stable.Hash, &c.Services.Canary: split.Canary.Hash} {
+		if hash != "" {
+			*side = plan.Selected{Hash: hash, Adopted: true}
+		}
+	}
+}
+
+// bySubsets reports whether the routes select the revisions, and no Service does.
+func (c *Cluster) bySubsets() bool {
+	routing := c.canary().TrafficRouting
+	return routing != nil && routing.Istio != nil && routing.Istio.DestinationRule != nil
 }
 
 // onRuns carries out what is about AnalysisRuns and Experiments.

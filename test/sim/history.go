@@ -88,7 +88,7 @@ func randomCanary(rng *rand.Rand) *v1alpha1.CanaryStrategy {
 	}
 	canary.Steps = RandomSteps(rng, total)
 	if canary.TrafficRouting == nil {
-		canary.Steps = slices.DeleteFunc(canary.Steps, func(s v1alpha1.CanaryStep) bool { return s.SetCanaryScale != nil }) // it needs routes
+		canary.Steps = slices.DeleteFunc(canary.Steps, needsRoutes)
 	} else {
 		routedOptions(rng, canary)
 	}
@@ -119,7 +119,15 @@ func routedOptions(rng *rand.Rand, canary *v1alpha1.CanaryStrategy) {
 		canary.MinPodsPerReplicaSet = ptr.To(int32(1 + rng.IntN(3)))
 	}
 	canary.DynamicStableScale = rng.IntN(3) == 0
-	if rng.IntN(5) == 0 {
+	canary.TrafficRouting.ManagedRoutes = []v1alpha1.MangedRoutes{{Name: "testers"}, {Name: "shadow"}}
+	switch {
+	case canary.TrafficRouting.MaxTrafficWeight == nil && rng.IntN(4) == 0:
+		canary.StableService, canary.CanaryService = "", ""
+		canary.TrafficRouting.Nginx, canary.TrafficRouting.Istio = nil, &v1alpha1.IstioTrafficRouting{
+			VirtualService:  &v1alpha1.IstioVirtualService{Name: "web"},
+			DestinationRule: &v1alpha1.IstioDestinationRule{Name: "web", StableSubsetName: "stable", CanarySubsetName: "canary"},
+		}
+	case rng.IntN(5) == 0:
 		canary.PingPong = &v1alpha1.PingPongSpec{PingService: "ping", PongService: "pong"}
 	}
 }
@@ -136,11 +144,26 @@ func withoutRoutes(rng *rand.Rand, canary *v1alpha1.CanaryStrategy) {
 	}
 }
 
+// needsRoutes reports whether a step means nothing where pods alone split the traffic.
+func needsRoutes(s v1alpha1.CanaryStep) bool {
+	return s.SetCanaryScale != nil || s.SetHeaderRoute != nil || s.SetMirrorRoute != nil
+}
+
 // RandomSteps are up to six steps of the verbs that are served.
 func RandomSteps(rng *rand.Rand, total int32) []v1alpha1.CanaryStep {
 	steps := make([]v1alpha1.CanaryStep, rng.IntN(7))
 	for i := range steps {
-		switch rng.IntN(7) {
+		switch rng.IntN(9) {
+		case 8:
+			steps[i].SetMirrorRoute = &v1alpha1.SetMirrorRoute{Name: "shadow", Percentage: ptr.To(int32(rng.IntN(101)))}
+			if rng.IntN(3) > 0 {
+				steps[i].SetMirrorRoute.Match = []v1alpha1.RouteMatch{{Method: &v1alpha1.StringMatch{Exact: "GET"}}}
+			}
+		case 7:
+			steps[i].SetHeaderRoute = &v1alpha1.SetHeaderRoute{Name: "testers"}
+			if rng.IntN(3) > 0 {
+				steps[i].SetHeaderRoute.Match = []v1alpha1.HeaderRoutingMatch{{HeaderName: "x-user", HeaderValue: &v1alpha1.StringMatch{Exact: string(rune('a' + rng.IntN(3)))}}}
+			}
 		case 6:
 			steps[i].Experiment = RandomExperiment(rng)
 		case 5:
@@ -312,7 +335,7 @@ func (h *History) editSteps() {
 // randomSteps are steps that the Rollout may have.
 func (h *History) randomSteps() []v1alpha1.CanaryStep {
 	steps := RandomSteps(h.rng, h.maxWeight())
-	return slices.DeleteFunc(steps, func(s v1alpha1.CanaryStep) bool { return h.byPods() && s.SetCanaryScale != nil })
+	return slices.DeleteFunc(steps, func(s v1alpha1.CanaryStep) bool { return h.byPods() && needsRoutes(s) })
 }
 
 // accident is a person or a tool that deletes what the controller needs.
@@ -375,7 +398,7 @@ func (h *History) rest() {
 	switch {
 	case st.StableRS != "last" || st.Phase != v1alpha1.RolloutPhaseHealthy:
 		h.brokef("L1 it did not come to rest: stable %q, phase %s, message %q, why %+v", st.StableRS, st.Phase, st.Message, st.Why)
-	case !h.served("last") || h.Traffic.CanaryWeight != 0:
+	case !h.served("last") || h.Traffic.CanaryWeight != 0 || len(h.Traffic.Routes) > 0:
 		h.brokef("L1 traffic did not come to rest: %+v %+v", h.Services, h.Traffic)
 	}
 	if !h.migrated() && h.Rollout.Spec.WorkloadRef.ScaleDown != v1alpha1.ScaleDownNever {

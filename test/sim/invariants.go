@@ -144,6 +144,8 @@ func (c *Cluster) checkRoute(a plan.Route) {
 	if to > 0 && (c.byPods() || c.blueGreen() != nil) {
 		c.brokef("S15 %s: there is nothing to route by", a)
 	}
+	c.checkManaged(a)
+	c.checkSelection(a)
 	from := c.Traffic.CanaryWeight
 	if c.abortHolds() && to > from {
 		c.brokef("S12 %s: the update is aborted", a)
@@ -152,6 +154,44 @@ func (c *Cluster) checkRoute(a plan.Route) {
 		c.checkForward(a)
 	}
 	c.checkShift(fmt.Sprint(a), c.Services, to)
+}
+
+// checkManaged checks that requests are chosen for the canary only where it
+// answers them, that only the update that is tried chooses any, and that an
+// aborted one chooses no more.
+func (c *Cluster) checkManaged(a plan.Route) {
+	for _, route := range a.Split.Routes {
+		added := !slices.ContainsFunc(c.Traffic.Routes, func(has trafficrouting.ManagedRoute) bool {
+			return trafficrouting.EqualRoutes([]trafficrouting.ManagedRoute{has}, []trafficrouting.ManagedRoute{route})
+		})
+		behind := c.Services.Canary.Hash
+		switch {
+		case added && c.abortHolds():
+			c.brokef("S12 %s: the update is aborted", a)
+		case added && behind != c.Template:
+			c.brokef("S8 %s: it leads to %q", a, behind)
+		case added && c.replicas() > 0 && c.running[behind] == 0:
+			c.brokef("S2 %s: %q has no available pod", a, behind)
+		}
+	}
+}
+
+// choose reports whether a managed route sends requests to the canary by their headers.
+func (c *Cluster) choose() bool {
+	return slices.ContainsFunc(c.Traffic.Routes, func(r trafficrouting.ManagedRoute) bool { return !r.Mirrors() })
+}
+
+// checkSelection checks what routes that select revisions move, as if Services moved.
+func (c *Cluster) checkSelection(a plan.Route) {
+	if !c.bySubsets() {
+		return
+	}
+	if to := a.Split.Stable.Hash; to != "" && to != c.Services.Stable.Hash {
+		c.checkPoint(plan.Point{Role: plan.StableRole, From: c.Services.Stable.Hash, To: to, Why: a.Why})
+	}
+	if to := a.Split.Canary.Hash; to != "" && to != c.Services.Canary.Hash {
+		c.checkPoint(plan.Point{Role: plan.CanaryRole, From: c.Services.Canary.Hash, To: to, Why: a.Why})
+	}
 }
 
 // experimenting reports whether a side belongs to an Experiment that runs.
@@ -187,6 +227,9 @@ func (c *Cluster) checkPoint(a plan.Point) {
 		c.memory.points[1]++
 		if c.Traffic.CanaryWeight > 0 {
 			c.brokef("S8 %s: the canary route has weight %d", a, c.Traffic.CanaryWeight)
+		}
+		if c.choose() {
+			c.brokef("S8 %s: a managed route leads to the canary", a)
 		}
 	}
 	if after.Stable.Hash == c.Template && after.Stable != c.Services.Stable {
@@ -341,6 +384,8 @@ func (c *Cluster) checkShrink(a plan.Scale) {
 		c.brokef("S6 %s: it gets %d and needs %d pods", a, weight, need)
 	case weight > 0 && a.To == 0 && c.replicas() > 0:
 		c.brokef("S2 %s: it gets %d", a, weight)
+	case c.choose() && a.Revision == c.Services.Canary.Hash && a.To == 0 && c.replicas() > 0:
+		c.brokef("S2 %s: a managed route leads to it", a)
 	case a.Revision == c.Rollout.Status.StableRS && a.To < c.replicas() && !c.canary().DynamicStableScale:
 		c.brokef("S6 %s: the stable revision is kept whole", a)
 	case a.To == 0 && c.replicas() > 0 && c.Services.Stable.Hash == a.Revision:

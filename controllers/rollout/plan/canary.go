@@ -1,10 +1,14 @@
 package plan
 
+import "github.com/headway-rollouts/headway/trafficrouting"
+
 // target is where a strategy wants the rollout to be, or, after the guard, as
 // near to it as is safe now. It says nothing about how to get there.
 type target struct {
 	// weight is the share of the total for the canary Service.
 	weight int32
+	// routes are the managed routes beside the weight.
+	routes []trafficrouting.ManagedRoute
 	// stable and canary are the revisions the Services select; empty leaves a Service alone.
 	stable, canary string
 	// sizes are the pods of the revisions that have work; all others retire.
@@ -18,11 +22,11 @@ type target struct {
 // wish is where the strategy of the Rollout wants it to be.
 func wish(w world) target {
 	want := strategy(w)(w)
-	// A Service that the spec does not name is left alone.
-	if w.canary.StableService == "" {
+	// A side that nothing in the spec names is left alone.
+	if w.canary.StableService == "" && w.Traffic.Selects == nil {
 		want.stable = ""
 	}
-	if w.canary.CanaryService == "" {
+	if w.canary.CanaryService == "" && w.Traffic.Selects == nil {
 		want.canary = ""
 	}
 	// An abort needs the pods of the stable revision, whoever paused.
@@ -56,12 +60,13 @@ func wishRouted(w world) target {
 	case w.stepsDone():
 		return wishPromotion(w)
 	default:
-		weight := w.stepWeight()
+		weight, routes := w.stepWeight(), w.stepRoutes()
 		if w.inconclusive() { // a person has to look first
-			weight = min(weight, w.Traffic.CanaryWeight)
+			weight, routes = min(weight, w.Traffic.CanaryWeight), w.Traffic.Routes
 		}
 		return target{
 			weight: weight,
+			routes: routes,
 			stable: w.stable,
 			canary: w.Current,
 			sizes:  map[string]int32{w.stable: w.stableSize(w.stepWeight()), w.Current: w.untouched(w.canarySize(w.stepWeight()))},
@@ -96,19 +101,20 @@ func (w world) untouched(size int32) int32 {
 func wishPromotion(w world) target {
 	want := target{
 		weight: w.Traffic.CanaryWeight,
+		routes: w.Traffic.Routes,
 		stable: w.stable,
 		canary: w.Current,
 		sizes:  map[string]int32{w.stable: w.stableSize(w.Traffic.CanaryWeight), w.Current: w.replicas},
 	}
 	if w.canary.PingPong != nil {
 		if w.mayPromote() {
-			want.weight = w.total // the two Services then change their names, and nothing is pointed
+			want.weight, want.routes = w.total, nil // the two Services then change their names, and nothing is pointed
 		}
 		return want
 	}
 	switch {
 	case w.Services.Stable.Hash == w.Current: // moved: never move back and forth
-		want.stable, want.weight = w.Current, 0
+		want.stable, want.weight, want.routes = w.Current, 0, nil
 	case w.mayPromote():
 		want.stable = w.Current
 	}

@@ -29,26 +29,51 @@ func diff(w world, safe target) []Action {
 // trafficMoves points Services and routes weights. Each move is safe by itself.
 func trafficMoves(w world, safe target) []Action {
 	var moves []Action
-	if safe.stable != w.Services.Stable.Hash {
-		moves = append(moves, Point{w.role(StableRole, ActiveRole), w.canary.StableService, w.Services.Stable.Hash, safe.stable, whyStable(w)})
+	if name := w.canary.StableService; w.moves(name, w.pointed.Stable, safe.stable) {
+		moves = append(moves, Point{w.role(StableRole, ActiveRole), name, w.pointed.Stable.Hash, safe.stable, whyStable(w)})
 	}
-	if w.routesDiffer(safe.weight) {
+	if w.routesDiffer(safe) {
 		moves = append(moves, Route{split(w, safe), whyRoute(w, safe)})
 	}
-	if safe.canary != w.Services.Canary.Hash {
-		moves = append(moves, Point{w.role(CanaryRole, PreviewRole), w.canary.CanaryService, w.Services.Canary.Hash, safe.canary, whyCanary(w)})
+	if name := w.canary.CanaryService; w.moves(name, w.pointed.Canary, safe.canary) {
+		moves = append(moves, Point{w.role(CanaryRole, PreviewRole), name, w.pointed.Canary.Hash, safe.canary, whyCanary(w)})
 	}
 	return moves
 }
 
+// moves reports whether a Service is to select another revision. Where routes
+// select revisions by themselves there may be none, and one that is named
+// follows them: the guard judged by what the routes select.
+func (w world) moves(service string, has Selected, to string) bool {
+	if w.Traffic.Selects != nil && (service == "" || has.Missing || to == "") {
+		return false
+	}
+	return has.Hash != to
+}
+
 // routesDiffer reports whether the routes are not what they should be. Those of
 // a strategy that had routes before are taken back.
-func (w world) routesDiffer(weight int32) bool {
+func (w world) routesDiffer(safe target) bool {
 	if !w.routed() {
-		return w.Traffic.Exists && !w.Traffic.InSync || w.Traffic.CanaryWeight > 0
+		return w.Traffic.Exists && !w.Traffic.InSync || w.canaryServes()
 	}
-	return weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync ||
-		!slices.Equal(w.Traffic.Additional, w.experimentSides(weight))
+	return safe.weight != w.Traffic.CanaryWeight || !w.Traffic.Exists || !w.Traffic.InSync ||
+		!trafficrouting.EqualRoutes(safe.routes, w.Traffic.Routes) || w.selectsOthers(safe) ||
+		!sameSides(w.Traffic.Additional, w.experimentSides(safe.weight))
+}
+
+// selectsOthers reports whether the routes select other revisions than they should.
+func (w world) selectsOthers(safe target) bool {
+	has := w.Traffic.Selects
+	return has != nil && (safe.stable != "" && safe.stable != has.Stable || safe.canary != "" && safe.canary != has.Canary)
+}
+
+// sameSides reports whether the sides of an Experiment get what they should. A
+// route that knows Services alone cannot tell their revisions.
+func sameSides(has, want []trafficrouting.Backend) bool {
+	return slices.EqualFunc(has, want, func(has, want trafficrouting.Backend) bool {
+		return has.Service == want.Service && has.Weight == want.Weight && (has.Hash == want.Hash || has.Hash == "")
+	})
 }
 
 // role is what the strategy calls one of its two Services.
@@ -66,6 +91,7 @@ func split(w world, safe target) trafficrouting.Split {
 		Stable:     trafficrouting.Backend{Service: w.canary.StableService, Hash: safe.stable, Weight: w.total - safe.weight - sum(sides)},
 		Canary:     trafficrouting.Backend{Service: w.canary.CanaryService, Hash: safe.canary, Weight: safe.weight},
 		Additional: sides,
+		Routes:     safe.routes,
 	}
 }
 
@@ -102,14 +128,30 @@ func whyRoute(w world, safe target) string {
 	case !w.Traffic.Exists:
 		return "there is no canary route yet"
 	default:
-		return whyWeightMoves(w, safe.weight)
+		return whyRoutesMove(w, safe)
 	}
+}
+
+// whyRoutesMove says why routes that are there change. A move of the weight is
+// the news, whatever changes with it.
+func whyRoutesMove(w world, safe target) string {
+	weight := safe.weight
+	switch {
+	case weight != w.Traffic.CanaryWeight:
+	case !trafficrouting.EqualRoutes(safe.routes, w.Traffic.Routes):
+		return w.whyRoutes()
+	case w.Traffic.Selects != nil && safe.stable != "" && safe.stable != w.Traffic.Selects.Stable:
+		return whyStable(w)
+	case w.selectsOthers(safe):
+		return whyCanary(w)
+	}
+	return whyWeightMoves(w, weight)
 }
 
 func whyWeightMoves(w world, weight int32) string {
 	now := w.Traffic.CanaryWeight
 	switch {
-	case weight == now && !slices.Equal(w.Traffic.Additional, w.experimentSides(now)):
+	case weight == now && !sameSides(w.Traffic.Additional, w.experimentSides(now)):
 		return w.whyExperiment()
 	case weight == now:
 		return "the routes differ from what the spec asks"
@@ -252,6 +294,8 @@ func (w world) whyTriedSize() string {
 		return "all steps are done"
 	case w.scaleStep() >= 0:
 		return w.stepName(w.scaleStep()) + " scales the canary"
+	case w.weightStep() < 0 && len(w.stepRoutes()) > 0:
+		return w.whyRouted()
 	default:
 		return w.whyWeight()
 	}

@@ -78,6 +78,10 @@ func stepText(s v1alpha1.CanaryStep) string {
 		return "analysis"
 	case s.Experiment != nil:
 		return "experiment"
+	case s.SetHeaderRoute != nil:
+		return "setHeaderRoute: " + s.SetHeaderRoute.Name
+	case s.SetMirrorRoute != nil:
+		return "setMirrorRoute: " + s.SetMirrorRoute.Name
 	default:
 		return "step"
 	}

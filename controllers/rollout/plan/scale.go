@@ -27,13 +27,16 @@ func (w world) scaleStep() int32 {
 }
 
 // canarySize is how many pods the current revision should have at a weight.
-// Scaled to nothing by hand it still has one for the weight that it gets.
+// Scaled to nothing by hand it still has one for the requests that it gets.
 func (w world) canarySize(weight int32) int32 {
-	i := w.scaleStep()
-	if i < 0 || w.replicas == 0 {
-		return w.withMinimum(share(w.replicas, weight, w.total))
+	i, least := w.scaleStep(), int32(0)
+	if w.replicas > 0 && w.asked(weight) {
+		least = 1
 	}
-	scale, least := w.canary.Steps[i].SetCanaryScale, min(1, weight)
+	if i < 0 || w.replicas == 0 {
+		return w.withMinimum(max(least, share(w.replicas, weight, w.total)))
+	}
+	scale := w.canary.Steps[i].SetCanaryScale
 	if scale.Replicas != nil {
 		return max(least, *scale.Replicas)
 	}

@@ -32,42 +32,31 @@ func unservedRouting(c *v1alpha1.CanaryStrategy) *field.Error {
 	if r == nil {
 		return nil // pods alone
 	}
-	for _, check := range []struct {
-		used bool
-		name string
-	}{
-		{r.Istio != nil, "istio"},
-		{r.ALB != nil, "alb"},
-		{r.SMI != nil, "smi"},
-		{r.Ambassador != nil, "ambassador"},
-		{r.AppMesh != nil, "appMesh"},
-		{r.Traefik != nil, "traefik"},
-		{r.Apisix != nil, "apisix"},
-		{len(r.Plugins) > 0, "plugins"},
-		{len(r.ManagedRoutes) > 0, "managedRoutes"},
-		{r.Nginx == nil, "nginx"},
-	} {
-		if check.used {
-			return notYet(path.Child(check.name), "use trafficRouting.nginx")
-		}
+	switch {
+	case r.AppMesh != nil:
+		return field.Forbidden(path.Child("appMesh"),
+			"Headway does not serve it: AWS App Mesh has reached its end of life; use another router, such as gatewayAPI or istio")
+	case otherPlugins(r):
+		return notYet(path.Child("plugins"), "only "+v1alpha1.GatewayAPIPlugin+" is built in; use one of the other routers, such as gatewayAPI")
 	}
 	return nil
+}
+
+// otherPlugins reports whether a plugin is named that is not built in.
+func otherPlugins(r *v1alpha1.RolloutTrafficRouting) bool {
+	for name := range r.Plugins {
+		if name != v1alpha1.GatewayAPIPlugin {
+			return true
+		}
+	}
+	return false
 }
 
 func unservedStep(c *v1alpha1.CanaryStrategy) *field.Error {
 	path := field.NewPath("spec", "strategy", "canary", "steps")
 	for i, s := range c.Steps {
-		verb := ""
-		switch {
-		case s.SetHeaderRoute != nil:
-			verb = "setHeaderRoute"
-		case s.SetMirrorRoute != nil:
-			verb = "setMirrorRoute"
-		case s.Plugin != nil:
-			verb = "plugin"
-		}
-		if verb != "" {
-			return notYet(path.Index(i).Child(verb), fmt.Sprintf("remove step %d; setWeight, setCanaryScale, pause, analysis and experiment are served", i))
+		if s.Plugin != nil {
+			return notYet(path.Index(i).Child("plugin"), fmt.Sprintf("remove step %d; all other steps are served", i))
 		}
 	}
 	return nil

@@ -18,6 +18,8 @@ func (w world) stepDone() bool {
 		return w.pauseOver(step.Pause)
 	case step.SetCanaryScale != nil:
 		return w.scaled()
+	case step.SetHeaderRoute != nil, step.SetMirrorRoute != nil:
+		return w.routesReached()
 	case step.Analysis != nil, step.Experiment != nil:
 		return succeeded(w.stepRun())
 	default:

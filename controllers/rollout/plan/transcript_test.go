@@ -319,6 +319,15 @@ func (s *story) rollout(options []string) *v1alpha1.Rollout {
 			if b := ro.Spec.Strategy.BlueGreen; b != nil {
 				b.AntiAffinity = canary.AntiAffinity
 			}
+		case "routes": // the managed ones, in order
+			for _, name := range strings.Split(value, ",") {
+				canary.TrafficRouting.ManagedRoutes = append(canary.TrafficRouting.ManagedRoutes, v1alpha1.MangedRoutes{Name: name})
+			}
+		case "subsets": // routes that select the revisions; Services only if the value says so
+			canary.TrafficRouting = &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{
+				VirtualService: &v1alpha1.IstioVirtualService{Name: "web"}, DestinationRule: &v1alpha1.IstioDestinationRule{Name: "web"},
+			}}
+			canary.StableService, canary.CanaryService = "", ""
 		case "max":
 			canary.TrafficRouting.MaxTrafficWeight = ptr.To(s.number(value))
 		default:
@@ -406,6 +415,26 @@ func (s *story) experiment(weight string) *v1alpha1.RolloutExperimentStep {
 	return e
 }
 
+// headerRoute reads `testers=bob`, a route for requests with the header x-user, or `testers`, which removes it.
+func headerRoute(text string) *v1alpha1.SetHeaderRoute {
+	name, user, matches := strings.Cut(text, "=")
+	route := &v1alpha1.SetHeaderRoute{Name: name}
+	if matches {
+		route.Match = []v1alpha1.HeaderRoutingMatch{{HeaderName: "x-user", HeaderValue: &v1alpha1.StringMatch{Exact: user}}}
+	}
+	return route
+}
+
+// mirrorRoute reads `shadow=GET`, a route that copies requests of a method, or `shadow`, which removes it.
+func mirrorRoute(text string) *v1alpha1.SetMirrorRoute {
+	name, method, matches := strings.Cut(text, "=")
+	route := &v1alpha1.SetMirrorRoute{Name: name}
+	if matches {
+		route.Match = []v1alpha1.RouteMatch{{Method: &v1alpha1.StringMatch{Exact: method}}}
+	}
+	return route
+}
+
 func (s *story) steps(text string) []v1alpha1.CanaryStep {
 	var steps []v1alpha1.CanaryStep
 	if text == "" {
@@ -416,6 +445,10 @@ func (s *story) steps(text string) []v1alpha1.CanaryStep {
 		switch {
 		case name == "scale":
 			steps = append(steps, v1alpha1.CanaryStep{SetCanaryScale: s.scale(length)})
+		case name == "header":
+			steps = append(steps, v1alpha1.CanaryStep{SetHeaderRoute: headerRoute(length)})
+		case name == "mirror":
+			steps = append(steps, v1alpha1.CanaryStep{SetMirrorRoute: mirrorRoute(length)})
 		case name == "experiment":
 			steps = append(steps, v1alpha1.CanaryStep{Experiment: s.experiment(length)})
 		case name == "pause" && timed:

@@ -77,6 +77,13 @@ func whyAborted(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 			Next: &v1alpha1.WhyNext{Event: "the rest of the traffic returns as pods of the stable revision become available"},
 		}
 	}
+	if chosen(w.Traffic.Routes) && w.Services.Canary.Hash == w.Current {
+		return &v1alpha1.Why{
+			Code:    WhyReturningTraffic,
+			Message: fmt.Sprintf("The update to revision %d is aborted and a managed route still sends requests to it by their headers.", w.current().Number),
+			Next:    &v1alpha1.WhyNext{Event: "the route is removed"},
+		}
+	}
 	if pods := w.current().Replicas; w.byPods() && pods > 0 {
 		return &v1alpha1.Why{
 			Code: WhyReturningTraffic,
@@ -138,15 +145,21 @@ func whyDeadline(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 // whyCanaryDown tells of a canary that lost its pods after it had traffic. It
 // comes before a pause: what the pause waits for is not being tested.
 func whyCanaryDown(w world, _ v1alpha1.RolloutStatus) *v1alpha1.Why {
-	weight := w.stepWeight()
-	if !w.rolling() || w.stepsDone() || w.replicas == 0 || w.weightStep() == w.step || weight == 0 ||
-		w.capacity(w.Current) > 0 || w.Traffic.CanaryWeight >= weight {
+	weight, lost, back := w.stepWeight(), "", "the weight"
+	switch {
+	case !w.rolling() || w.stepsDone() || w.replicas == 0 || w.capacity(w.Current) > 0:
+	case w.weightStep() != w.step && w.Traffic.CanaryWeight < weight:
+		lost = fmt.Sprintf("its weight of %d", weight)
+	case w.currentStep().SetHeaderRoute == nil && chosen(w.stepRoutes()) && !chosen(w.Traffic.Routes):
+		lost, back = "the requests that a managed route sends to it", "the route"
+	}
+	if lost == "" {
 		return nil
 	}
 	return &v1alpha1.Why{
 		Code:    WhyCanaryDown,
-		Message: fmt.Sprintf("No pod of revision %d is available; its weight of %d went back to the stable revision.", w.current().Number, weight),
-		Next:    &v1alpha1.WhyNext{Event: "the weight returns when its pods are available again"},
+		Message: fmt.Sprintf("No pod of revision %d is available; %s went back to the stable revision.", w.current().Number, lost),
+		Next:    &v1alpha1.WhyNext{Event: back + " returns when its pods are available again"},
 		Unblock: fmt.Sprintf("see why its pods are not available (kubectl rollouts get rollout %[1]s), or kubectl rollouts abort %[1]s", w.named()),
 	}
 }
@@ -274,6 +287,8 @@ func (w world) afterStep(step int32) string {
 		return fmt.Sprintf("%s sets weight %d", name, *s.SetWeight)
 	case s.SetCanaryScale != nil:
 		return name + " scales the canary"
+	case s.SetHeaderRoute != nil, s.SetMirrorRoute != nil:
+		return name + " " + routeText(s)
 	case s.Pause != nil:
 		return name + " pauses"
 	case s.Analysis != nil:
@@ -354,6 +369,9 @@ func whyStep(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	if w.currentStep().Experiment != nil {
 		return whyExperiment(w, step)
 	}
+	if what := routeText(w.currentStep()); what != "" {
+		return w.whyRouteStep(step, what)
+	}
 	weight := w.stepWeight()
 	if has, need := w.capacity(w.stable), fullShare(w.replicas, w.total-weight, w.total); has < need && w.Traffic.CanaryWeight < weight {
 		return &v1alpha1.Why{
@@ -364,9 +382,27 @@ func whyStep(w world, st v1alpha1.RolloutStatus) *v1alpha1.Why {
 	}
 	message := fmt.Sprintf("%s sets weight %d; the routes ask for %d.", w.stepTitle(step), weight, w.Traffic.CanaryWeight)
 	if !w.verified() {
-		message = fmt.Sprintf("%s set weight %d; the data plane was not seen to serve it yet.", w.stepTitle(step), weight)
+		message = fmt.Sprintf("%s set weight %d; %s.", w.stepTitle(step), weight, w.unverified())
 	}
 	return &v1alpha1.Why{Code: WhyWaitingForTraffic, Message: message}
+}
+
+// whyRouteStep tells of a step that adds or removes a managed route.
+func (w world) whyRouteStep(step int32, what string) *v1alpha1.Why {
+	seen := "the routes do not say so yet"
+	if !w.verified() {
+		seen = w.unverified()
+	}
+	return &v1alpha1.Why{Code: WhyWaitingForTraffic, Message: fmt.Sprintf("%s %s; %s.", w.stepTitle(step), what, seen)}
+}
+
+// unverified says what is known of a data plane that does not serve the routes yet.
+func (w world) unverified() string {
+	said := "the data plane was not seen to serve it yet"
+	if w.Traffic.Unverified != "" {
+		said += ": " + strings.TrimSuffix(w.Traffic.Unverified, ".")
+	}
+	return said
 }
 
 func whyExperiment(w world, step int32) *v1alpha1.Why {

@@ -11,6 +11,9 @@ import (
 type world struct {
 	Snapshot
 
+	// pointed is what the Services select. Services of the Snapshot are in here what the two sides
+	// select, which is the same but for routes that select by themselves.
+	pointed Services
 	// canary is the strategy; a blue-green one in the words of a canary.
 	canary v1alpha1.CanaryStrategy
 	// blueGreen is the strategy when it is that one; nil otherwise.
@@ -56,7 +59,9 @@ type counts struct {
 
 // read names the roles in a snapshot.
 func read(s Snapshot) world {
-	w := world{Snapshot: s, old: s.Rollout.Status, replicas: valueOr(s.Rollout.Spec.Replicas, 1), total: 100}
+	pointed := s.Services
+	s.Services = sides(s)
+	w := world{Snapshot: s, pointed: pointed, old: s.Rollout.Status, replicas: valueOr(s.Rollout.Spec.Replicas, 1), total: 100}
 	switch strategy := s.Rollout.Spec.Strategy; {
 	case strategy.Canary != nil:
 		w.canary, w.total = *strategy.Canary, strategy.Canary.MaxTrafficWeight()
@@ -82,6 +87,18 @@ func read(s Snapshot) world {
 	w.step = startStep(w)
 	w.abort = decideAbort(w)
 	return w
+}
+
+// sides are what the stable and the canary side select.
+func sides(s Snapshot) Services {
+	by := s.Traffic.Selects
+	if by == nil {
+		return s.Services
+	}
+	return Services{
+		Stable: Selected{Hash: by.Stable, Adopted: by.Stable != ""},
+		Canary: Selected{Hash: by.Canary, Adopted: by.Canary != ""},
+	}
 }
 
 // abortedSince reports whether a person aborted an update that was promoted in
