@@ -32,6 +32,10 @@ test: parts ## Run all tests. The first run builds a Kubernetes control plane, w
 parts:
 	go run ./test/kube/cmd/cluster --build
 
+.PHONY: test-istio
+test-istio: ## Ask istiod what it makes of the Istio router's objects. The first run builds istiod, which takes minutes.
+	cd test/istio && GOWORK=off go test -p 2 -count=1 -timeout 20m $(TEST_FLAGS) ./...
+
 .PHONY: test-long
 test-long: parts ## Run all tests with many more random histories, then every fuzz test for a minute.
 	HEADWAY_LONG=1 go test -timeout 120m $(TEST_FLAGS) ./...
@@ -66,6 +70,7 @@ SUMS = git ls-files --cached --others --exclude-standard -z | xargs -0 sha256sum
 verify: ## Check that generate and format change nothing, then lint.
 	@mkdir -p bin && ($(SUMS)) > bin/before.sums
 	go mod tidy -diff
+	cd test/istio && GOWORK=off go mod tidy -diff
 	@$(MAKE) --no-print-directory generate format
 	@($(SUMS)) > bin/after.sums
 	@cmp -s bin/before.sums bin/after.sums || { \

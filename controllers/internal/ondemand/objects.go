@@ -1,0 +1,255 @@
+// Package ondemand reads objects of kinds that a cluster may not serve, such as those of a mesh, from a
+// cache that is filled once somebody asks for the kind. A cluster without the kind costs nothing, and one
+// that gets it is noticed without a restart.
+//
+// It knows no router and no Rollout: the Rollout controller calls it, and hears of what it watches.
+package ondemand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// ErrBehind says that the cache of a kind is still being filled: ask again in a moment.
+var ErrBehind = errors.New("the cache of a kind that was just asked for is still being filled")
+
+// Options are what Objects need.
+type Options struct {
+	// Client writes, and reads the kinds with Go types.
+	Client client.Client
+	// Cache holds the objects of the kinds without.
+	Cache cache.Cache
+	// Live reads from the API server: whether a kind may be listed is asked before it is watched, since a
+	// watch that is refused would try for ever and tell nobody.
+	Live client.Reader
+	// Namespace is the only one that is watched; empty is all of them.
+	Namespace string
+	// Indexes are the functions that answer for the fields which lists may match, for every kind.
+	Indexes map[string]func(metav1.Object) []string
+	// Watch begins to hear of the objects of a kind; it is called once for each, before the first is read.
+	Watch func(schema.GroupVersionKind) error
+	// WatchDefinitions begins to hear of CustomResourceDefinitions; it is called once, before the first kind
+	// is asked for. nil where their watch is not permitted: missing kinds are then asked for again and again,
+	// as slowly as their readers ask, and one whose definition goes is not noticed.
+	WatchDefinitions func() error
+}
+
+// Objects is a client of all kinds: what it is asked of unstructured objects it answers from the cache,
+// and all else the wrapped client does. A kind that is not served is an error for which
+// meta.IsNoMatchError is true.
+type Objects struct {
+	client.Client
+
+	options Options
+
+	mu          sync.Mutex
+	definitions bool
+	watched     map[schema.GroupVersionKind]schema.GroupResource
+	gone        map[schema.GroupResource]bool
+}
+
+var _ client.Client = (*Objects)(nil)
+
+// New makes Objects.
+func New(options Options) *Objects {
+	return &Objects{
+		Client: options.Client, options: options,
+		watched: map[schema.GroupVersionKind]schema.GroupResource{}, gone: map[schema.GroupResource]bool{},
+	}
+}
+
+// Get reads from the cache, and begins to fill it with the first question for a kind.
+func (o *Objects) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if _, foreign := obj.(*unstructured.Unstructured); !foreign {
+		return o.Client.Get(ctx, key, obj, opts...) //nolint:wrapcheck // It stands in for the client it wraps.
+	}
+	kind := obj.GetObjectKind().GroupVersionKind()
+	if only := o.options.Namespace; only != "" && key.Namespace != only {
+		return apierrors.NewForbidden(schema.GroupResource{Group: kind.Group, Resource: kind.Kind}, key.Name,
+			fmt.Errorf("this controller serves namespace %s alone, not %s", only, key.Namespace))
+	}
+	if err := o.ready(ctx, kind); err != nil {
+		return err
+	}
+	return o.options.Cache.Get(ctx, key, obj, opts...) //nolint:wrapcheck // As above.
+}
+
+// List reads from the cache. A list that matches an index asks for what is known already: it does not
+// begin to fill the cache of a kind, and finds nothing of one that nobody asked for.
+func (o *Objects) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if _, foreign := list.(*unstructured.UnstructuredList); !foreign {
+		return o.Client.List(ctx, list, opts...) //nolint:wrapcheck // It stands in for the client it wraps.
+	}
+	kind := list.GetObjectKind().GroupVersionKind()
+	kind.Kind = strings.TrimSuffix(kind.Kind, "List")
+	var matches client.ListOptions
+	if matches.ApplyOptions(opts); matches.FieldSelector != nil && !o.asked(kind) {
+		return nil
+	}
+	if err := o.ready(ctx, kind); err != nil {
+		return err
+	}
+	return o.options.Cache.List(ctx, list, opts...) //nolint:wrapcheck // As above.
+}
+
+// RESTMapper knows that a kind is gone whose definition was deleted, which the one that is wrapped forgets to ask.
+func (o *Objects) RESTMapper() meta.RESTMapper { return mapper{o.Client.RESTMapper(), o} }
+
+// Drop forgets a kind whose definition was deleted. It reports whether anybody asked for it.
+func (o *Objects) Drop(ctx context.Context, resource schema.GroupResource) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gone[resource] = true
+	dropped := false
+	for kind, of := range o.watched {
+		if of != resource {
+			continue
+		}
+		delete(o.watched, kind)
+		// Its error would say that there is no such informer.
+		_ = o.options.Cache.RemoveInformer(ctx, empty(kind))
+		dropped = true
+	}
+	return dropped
+}
+
+// Welcome notes that the definition of a kind is there.
+func (o *Objects) Welcome(resource schema.GroupResource) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.gone, resource)
+}
+
+// ready reports no error when the cache of a kind is filled.
+func (o *Objects) ready(ctx context.Context, kind schema.GroupVersionKind) error {
+	if err := o.begin(ctx, kind); err != nil {
+		return err
+	}
+	informer, err := o.options.Cache.GetInformer(ctx, empty(kind), cache.BlockUntilSynced(false))
+	if err != nil {
+		return fmt.Errorf("watching every %s: %w", kind.Kind, err)
+	}
+	if !informer.HasSynced() {
+		return fmt.Errorf("reading every %s: %w", kind.Kind, ErrBehind)
+	}
+	return nil
+}
+
+func (o *Objects) asked(kind schema.GroupVersionKind) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, asked := o.watched[kind]
+	return asked
+}
+
+// Begin begins to watch a kind as if somebody had asked for one of its objects.
+func (o *Objects) Begin(ctx context.Context, kind schema.GroupVersionKind) error {
+	return o.begin(ctx, kind)
+}
+
+// begin watches a kind, once, if it is served and may be listed.
+func (o *Objects) begin(ctx context.Context, kind schema.GroupVersionKind) error {
+	if o.asked(kind) {
+		return nil
+	}
+	mapping, err := o.RESTMapper().RESTMapping(kind.GroupKind(), kind.Version)
+	if err != nil {
+		return fmt.Errorf("looking for %s: %w", kind, err)
+	}
+	if err := o.permitted(ctx, kind); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, asked := o.watched[kind]; asked {
+		return nil
+	}
+	for field, keys := range o.options.Indexes {
+		index := func(obj client.Object) []string { return keys(obj) }
+		if err := o.options.Cache.IndexField(ctx, empty(kind), field, index); err != nil && !strings.Contains(err.Error(), "indexer conflict") {
+			return fmt.Errorf("indexing every %s by %s: %w", kind.Kind, field, err)
+		}
+	}
+	if err := o.options.Watch(kind); err != nil {
+		return fmt.Errorf("watching every %s: %w", kind.Kind, err)
+	}
+	o.watched[kind] = mapping.Resource.GroupResource()
+	return nil
+}
+
+// permitted asks for one object of the kind.
+func (o *Objects) permitted(ctx context.Context, kind schema.GroupVersionKind) error {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	opts := []client.ListOption{client.Limit(1)}
+	if o.options.Namespace != "" {
+		opts = append(opts, client.InNamespace(o.options.Namespace))
+	}
+	err := o.options.Live.List(ctx, list, opts...)
+	if apierrors.IsNotFound(err) { // its definition has just been deleted
+		return &meta.NoKindMatchError{GroupKind: kind.GroupKind(), SearchedVersions: []string{kind.Version}}
+	}
+	if err != nil {
+		return fmt.Errorf("asking whether every %s may be read: %w", kind.Kind, err)
+	}
+	return nil
+}
+
+// hear begins to hear of definitions, once.
+func (o *Objects) hear() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.definitions || o.options.WatchDefinitions == nil {
+		return nil
+	}
+	if err := o.options.WatchDefinitions(); err != nil {
+		return fmt.Errorf("watching CustomResourceDefinitions: %w", err)
+	}
+	o.definitions = true
+	return nil
+}
+
+func (o *Objects) isGone(resource schema.GroupResource) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.gone[resource]
+}
+
+func empty(kind schema.GroupVersionKind) *unstructured.Unstructured {
+	obj := &unstructured.Unstructured{}
+	obj.SetGroupVersionKind(kind)
+	return obj
+}
+
+// mapper is a RESTMapper that believes the definitions. Whoever asks it for a kind hears of its coming and going.
+type mapper struct {
+	meta.RESTMapper
+
+	objects *Objects
+}
+
+// RESTMapping is as that of the mapper that is wrapped.
+func (m mapper) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+	if err := m.objects.hear(); err != nil {
+		return nil, err
+	}
+	mapping, err := m.RESTMapper.RESTMapping(kind, versions...)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // It stands in for the mapper it wraps.
+	}
+	if m.objects.isGone(mapping.Resource.GroupResource()) {
+		return nil, &meta.NoKindMatchError{GroupKind: kind, SearchedVersions: versions}
+	}
+	return mapping, nil
+}
