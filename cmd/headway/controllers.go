@@ -7,6 +7,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/headway-rollouts/headway/analysis/provider/datadog"
@@ -22,7 +23,7 @@ const prometheusAddress = "ARGO_ROLLOUTS_PROMETHEUS_ADDRESS"
 const kubernetesHost = "KUBERNETES_SERVICE_HOST"
 
 // addControllers adds what --controllers asks for.
-func addControllers(mgr manager.Manager, o *options, sights cache.Cache) error {
+func addControllers(mgr manager.Manager, o *options, around surroundings) error {
 	// Users read core/v1 Events, with the reasons and the source that they always had.
 	recorder := mgr.GetEventRecorderFor(eventComponent) //nolint:staticcheck // the recorder of events.k8s.io writes other fields.
 	if err := addAnalysisRuns(mgr, o, recorder); err != nil {
@@ -34,7 +35,16 @@ func addControllers(mgr manager.Manager, o *options, sights cache.Cache) error {
 	if err := addExperiments(mgr, o, recorder); err != nil {
 		return err
 	}
-	return addRollouts(mgr, o, recorder, sights)
+	return addRollouts(mgr, o, recorder, around)
+}
+
+// surroundings are what the Rollout controller reads beside its own cache.
+type surroundings struct {
+	sights cache.Cache
+	// mesh is nil unless Istio's objects are in another cluster.
+	mesh cluster.Cluster
+	// namespace is the only one; empty is all of them.
+	namespace string
 }
 
 func addAnalysisRuns(mgr manager.Manager, o *options, recorder record.EventRecorder) error {
@@ -78,11 +88,14 @@ func addExperiments(mgr manager.Manager, o *options, recorder record.EventRecord
 	return nil
 }
 
-func addRollouts(mgr manager.Manager, o *options, recorder record.EventRecorder, sights cache.Cache) error {
+func addRollouts(mgr manager.Manager, o *options, recorder record.EventRecorder, around surroundings) error {
 	r := rollout.New(rollout.Options{
 		Client:           mgr.GetClient(),
 		Live:             mgr.GetAPIReader(),
-		Sights:           sights,
+		Sights:           around.sights,
+		Cache:            mgr.GetCache(),
+		Mesh:             around.mesh,
+		Namespace:        around.namespace,
 		Recorder:         recorder,
 		Clock:            clock.RealClock{},
 		Concurrency:      o.rolloutThreads,

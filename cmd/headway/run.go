@@ -47,7 +47,11 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err := addServers(ctx, mgr, o); err != nil {
 		return err
 	}
-	if err := addControllers(mgr, o, sights); err != nil { //nolint:contextcheck // SetupWithManager takes no context.
+	mesh, err := meshCluster(ctx, mgr, at.namespace, log)
+	if err != nil {
+		return err
+	}
+	if err := addControllers(mgr, o, surroundings{sights, mesh, at.namespace}); err != nil { //nolint:contextcheck // SetupWithManager takes no context.
 		return err
 	}
 	if err := warm(ctx, mgr.GetCache(), warmed(o)); err != nil {

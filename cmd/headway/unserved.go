@@ -16,7 +16,7 @@ type unservedFlag struct {
 
 const (
 	oneController = "its work is part of the Rollout controller; see --rollout-threads"
-	noRouter      = "this router is not served yet"
+	discovered    = "the version that the cluster serves is found by itself"
 )
 
 var unservedFlags = []unservedFlag{
@@ -25,17 +25,14 @@ var unservedFlags = []unservedFlag{
 	{"ephemeral-metadata-threads", 10, "ephemeral metadata is not served yet"},
 	{"ephemeral-metadata-update-pod-retries", 3, "ephemeral metadata is not served yet"},
 	{"nginx-ingress-classes", []string{"nginx"}, "an Ingress that a Rollout names is routed whatever its class"},
-	{"alb-ingress-classes", []string{"alb"}, noRouter},
-	{"alb-tag-key-resource-id", "ingress.k8s.aws/resource", noRouter},
-	{"alb-verify-weight", false, noRouter},
-	{"aws-target-group-binding-api-version", "elbv2.k8s.aws/v1beta1", noRouter},
-	{"aws-verify-target-group", false, noRouter},
-	{"ambassador-api-version", "getambassador.io/v2", noRouter},
-	{"appmesh-crd-version", "v1beta2", noRouter},
-	{"istio-api-version", "v1alpha3", noRouter},
-	{"traefik-api-group", "traefik.io", noRouter},
-	{"traefik-api-version", "traefik.io/v1alpha1", noRouter},
-	{"traffic-split-api-version", "v1alpha1", noRouter},
+	{"alb-ingress-classes", []string{"alb"}, "an Ingress that a Rollout names is routed whatever its class"},
+	{"aws-target-group-binding-api-version", "elbv2.k8s.aws/v1beta1", discovered},
+	{"ambassador-api-version", "getambassador.io/v2", discovered},
+	{"appmesh-crd-version", "v1beta2", "AWS App Mesh has reached its end of life and is not served"},
+	{"istio-api-version", "v1alpha3", discovered},
+	{"traefik-api-group", "traefik.io", discovered},
+	{"traefik-api-version", "traefik.io/v1alpha1", discovered},
+	{"traffic-split-api-version", "v1alpha1", discovered},
 	{"ingress-api-version", "", "Ingresses are always networking.k8s.io/v1"},
 	{"self-service-notification-enabled", false, "notifications are not served yet"},
 }

@@ -127,8 +127,16 @@ func (a actor) point(ctx context.Context, p plan.Point) error {
 	return nil
 }
 
+// meshClient writes to the mesh and remembers it.
+func (a actor) meshClient() client.Client {
+	if a.Mesh == nil {
+		return a.client
+	}
+	return a.meshWrites.Client(a.mesh(), client.ObjectKeyFromObject(a.seen.Rollout), a.seen.Now)
+}
+
 func (a actor) route(ctx context.Context, p plan.Route) error {
-	changes, err := router(a.client).Apply(ctx, trafficrouting.Ref{Rollout: a.seen.Rollout}, p.Split)
+	changes, err := a.router(a.client, a.meshClient()).Apply(ctx, trafficrouting.Ref{Rollout: a.seen.Rollout}, p.Split)
 	a.tell(changes)
 	if err != nil {
 		if !outcome.ConflictsOnly(err) {

@@ -15,13 +15,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/cluster"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/ondemand"
 	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
-	"github.com/headway-rollouts/headway/trafficrouting"
-	"github.com/headway-rollouts/headway/trafficrouting/nginx"
 )
 
 // Options are what the controller needs from the process around it.
@@ -33,13 +33,21 @@ type Options struct {
 	// Sights is a cache of metadata alone. It is empty until a Rollout refers to a workload; without it
 	// workloads are read each time, and their changes wake nobody.
 	Sights cache.Cache
+	// Cache is that of Client. Kinds of meshes and ingresses are watched in it once a Rollout names them;
+	// without it they are read by Client.
+	Cache cache.Cache
+	// Mesh is the cluster that has the VirtualServices and DestinationRules; nil is the one of the Rollouts.
+	Mesh cluster.Cluster
+	// Namespace is the only one that is watched; empty is all of them.
+	Namespace string
 	// Recorder sends Events; required.
 	Recorder record.EventRecorder
 	// Clock is the source of time. Default the real one.
 	Clock clock.PassiveClock
 	// Concurrency is how many Rollouts are reconciled at once. Default 10.
 	Concurrency int
-	// ClusterTemplates says whether ClusterAnalysisTemplates may be read; false with --namespaced.
+	// ClusterTemplates says whether ClusterAnalysisTemplates and CustomResourceDefinitions may be read;
+	// false with --namespaced.
 	ClusterTemplates bool
 	// Resync is how often every Rollout is looked at without an event; 0 means never.
 	Resync time.Duration
@@ -53,6 +61,10 @@ type Reconciler struct {
 	deferred  deferrals
 	metrics   *metrics
 	workloads workloads
+	// objects are those that routers read: of the cluster of the Rollouts, and of the mesh if it is another one.
+	objects []*ondemand.Objects
+	// meshWrites are those to a mesh in another cluster.
+	meshWrites ownwrites.Log
 }
 
 // New makes a Reconciler and fills in defaults.
@@ -71,8 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	began := r.Clock.Now()
 	result, err := r.reconcile(ctx, req)
 	if errors.Is(err, errGone) {
-		r.forget(req.NamespacedName)
-		return ctrl.Result{}, nil
+		return r.bury(ctx, req.NamespacedName)
 	}
 	r.metrics.Reconciled(req.NamespacedName, r.Clock.Since(began), err)
 	return result, err
@@ -83,11 +94,13 @@ var errGone = errors.New("the Rollout is gone")
 
 func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	ro := v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: req.Namespace, Name: req.Name}}
-	fresh, err := r.writes.Read(ctx, r.Client, &ro, r.Clock.Now())
-	if apierrors.IsNotFound(err) {
+	fresh, err := r.read(ctx, &ro)
+	switch {
+	case apierrors.IsNotFound(err):
 		return ctrl.Result{}, errGone
-	}
-	if err != nil {
+	case errors.Is(err, ondemand.ErrBehind):
+		return outcome.Stale(), nil
+	case err != nil:
 		return ctrl.Result{}, err
 	}
 	switch {
@@ -108,14 +121,44 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return r.report(ctx, seen, p, actErr)
 }
 
+// read reads a Rollout, and reports whether the caches show what its last passes wrote.
+func (r *Reconciler) read(ctx context.Context, ro *v1alpha1.Rollout) (bool, error) {
+	fresh, err := r.writes.Read(ctx, r.Client, ro, r.Clock.Now())
+	if err != nil || !fresh || r.Mesh == nil {
+		return fresh, err
+	}
+	fresh, err = r.meshWrites.Seen(ctx, r.mesh(), client.ObjectKeyFromObject(ro), r.Clock.Now())
+	if err != nil {
+		return false, fmt.Errorf("checking for own writes to the mesh: %w", err)
+	}
+	return fresh, nil
+}
+
+// bury forgets a Rollout that is gone, once nothing carries its mark any more.
+func (r *Reconciler) bury(ctx context.Context, key client.ObjectKey) (ctrl.Result, error) {
+	switch err := r.release(ctx, key); {
+	case errors.Is(err, ondemand.ErrBehind), err != nil && outcome.ConflictsOnly(err):
+		return outcome.Stale(), nil
+	case err != nil:
+		return ctrl.Result{}, err
+	}
+	r.forget(key)
+	return ctrl.Result{}, nil
+}
+
 // forget drops what is remembered of a Rollout that is gone.
 func (r *Reconciler) forget(key client.ObjectKey) {
 	r.writes.Forget(key)
+	r.meshWrites.Forget(key)
 	r.deferred.Forget(key)
 	r.metrics.forget(key)
 	r.workloads.forget(key)
 }
 
-// router serves every Rollout: NGINX is the only one yet, and also takes back what was made for an
-// earlier spec. Validation has refused other routers.
-func router(c client.Client) trafficrouting.Router { return nginx.New(c) }
+// mesh reads and writes what meshes have.
+func (r *Reconciler) mesh() client.Client {
+	if r.Mesh == nil || len(r.objects) < 2 {
+		return r.Client
+	}
+	return r.objects[1]
+}

@@ -86,12 +86,9 @@ func collect(ch chan<- prometheus.Metric, ro *v1alpha1.Rollout) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{ro.Namespace, ro.Name}, labels...)...)
 	}
-	strategy, routing := "blueGreen", ""
-	if canary := ro.Spec.Strategy.Canary; canary != nil {
+	strategy, routing := "blueGreen", routerNamesOf(ro)
+	if ro.Spec.Strategy.Canary != nil {
 		strategy = "canary"
-		if canary.TrafficRouting != nil && canary.TrafficRouting.Nginx != nil {
-			routing = router(nil).Type()
-		}
 	}
 	phase := string(ro.Status.Phase)
 	gauge(infoDesc, 1, strategy, routing, phase)

@@ -173,8 +173,11 @@ func (r *Reconciler) selected(ctx context.Context, seen *observed, name string, 
 }
 
 func (r *Reconciler) observeTraffic(ctx context.Context, seen *observed) error {
-	traffic, err := router(r.Client).Observe(ctx, trafficrouting.Ref{Rollout: seen.Rollout})
+	traffic, err := r.router(r.Client, r.mesh()).Observe(ctx, trafficrouting.Ref{Rollout: seen.Rollout})
 	seen.Traffic = traffic
+	if err = behind(err); errors.Is(err, errBehind) {
+		return err // what else is wrong was found by half of what there is
+	}
 	if err != nil {
 		return fmt.Errorf("observing traffic: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,16 +13,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/controllers/internal/ondemand"
 	"github.com/headway-rollouts/headway/trafficrouting"
+	"github.com/headway-rollouts/headway/trafficrouting/alb"
 	"github.com/headway-rollouts/headway/trafficrouting/nginx"
 )
 
@@ -30,6 +35,8 @@ const (
 	ownerIndex           = trafficrouting.OwnerIndex  // which objects does this Rollout own
 	serviceIndex         = "headway/service"          // which Rollouts name this Service
 	ingressIndex         = "headway/ingress"          // which Rollouts name this Ingress
+	markIndex            = trafficrouting.MarkIndex   // which objects carry the mark of this Rollout
+	routeIndex           = "headway/route"            // which Rollouts name this object of a mesh or ingress, or any of its group
 	templateIndex        = "headway/template"         // which Rollouts name this AnalysisTemplate
 	clusterTemplateIndex = "headway/cluster-template" // which Rollouts name this ClusterAnalysisTemplate
 	workloadIndex        = "headway/workload"         // which Rollouts refer to this workload, by kind and name
@@ -44,6 +51,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := r.index(context.Background(), mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
+	watch := r.onDemand(mgr)
 	if err := r.metrics.register(mgr.GetCache()); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
@@ -65,10 +73,43 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return fmt.Errorf("starting the Rollout controller: %w", err)
 	}
+	*watch = started.Watch
 	r.workloads.watch = func(kind schema.GroupVersionKind) error {
 		return started.Watch(source.Kind[client.Object](r.Sights, metadataOf(kind), handler.EnqueueRequestsFromMapFunc(r.referrers(kind.Kind))))
 	}
+	if err := mgr.Add(manager.RunnableFunc(r.scan)); err != nil {
+		return fmt.Errorf("adding the scan for routes of earlier specs: %w", err)
+	}
 	return nil
+}
+
+// onDemand makes the clients that watch kinds once a Rollout names them. They watch by what is
+// returned, which is to be filled once the controller is built.
+func (r *Reconciler) onDemand(mgr ctrl.Manager) *func(source.Source) error {
+	watch := new(func(source.Source) error)
+	wake := func(held cache.Cache) func(schema.GroupVersionKind) error {
+		return func(kind schema.GroupVersionKind) error {
+			return (*watch)(source.Kind[client.Object](held, unstructuredOf(kind), handler.EnqueueRequestsFromMapFunc(r.routesOf(kind))))
+		}
+	}
+	options := ondemand.Options{
+		Client: r.Client, Cache: mgr.GetCache(), Live: r.Live, Namespace: r.Namespace,
+		Indexes: map[string]func(metav1.Object) []string{ownerIndex: trafficrouting.OwnerKeys, markIndex: trafficrouting.MarkKeys},
+		Watch:   wake(mgr.GetCache()),
+	}
+	if r.ClusterTemplates && r.Sights != nil {
+		options.WatchDefinitions = func() error {
+			return (*watch)(source.Kind[client.Object](r.Sights, metadataOf(definitionKind), definitions{r}))
+		}
+	}
+	r.objects = []*ondemand.Objects{ondemand.New(options)}
+	r.Client = r.objects[0]
+	if r.Mesh != nil { // its definitions are not watched: a kind that is missing there is asked for every 20 s
+		options.Client, options.Cache, options.Live = r.Mesh.GetClient(), r.Mesh.GetCache(), r.Mesh.GetAPIReader()
+		options.Watch, options.WatchDefinitions = wake(r.Mesh.GetCache()), nil
+		r.objects = append(r.objects, ondemand.New(options))
+	}
+	return watch
 }
 
 func ptrTrue() *bool {
@@ -115,8 +156,10 @@ func (r *Reconciler) index(ctx context.Context, indexer client.FieldIndexer) err
 		{&v1alpha1.AnalysisRun{}, ownerIndex, owner},
 		{&v1alpha1.Experiment{}, ownerIndex, owner},
 		{&networkingv1.Ingress{}, ownerIndex, owner},
+		{&networkingv1.Ingress{}, markIndex, func(o client.Object) []string { return trafficrouting.MarkKeys(o) }},
+		{&v1alpha1.Rollout{}, routeIndex, ofRollout(namedRoutes)},
 		{&v1alpha1.Rollout{}, serviceIndex, ofRollout(namedServices)},
-		{&v1alpha1.Rollout{}, ingressIndex, ofRollout(nginx.IngressNames)},
+		{&v1alpha1.Rollout{}, ingressIndex, ofRollout(namedIngresses)},
 		{&v1alpha1.Rollout{}, templateIndex, ofRollout(namedTemplates(false))},
 		{&v1alpha1.Rollout{}, clusterTemplateIndex, ofRollout(namedTemplates(true))},
 	} {
@@ -186,15 +229,20 @@ func (r *Reconciler) naming(index string) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(r.namers(index))
 }
 
-// routed names the Rollouts that name an Ingress, and the one that it was made for: its spec may name
-// another one by now.
+// routed names the Rollouts that name an Ingress, and the ones that it was made for, or whose mark it
+// carries: their specs may name another one by now.
 func (r *Reconciler) routed(ctx context.Context, obj client.Object) []reconcile.Request {
-	requests := r.namers(ingressIndex)(ctx, obj) // One that is there twice is queued once.
-	if len(owner(obj)) > 0 {
-		key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: metav1.GetControllerOf(obj).Name}
-		requests = append(requests, reconcile.Request{NamespacedName: key})
+	return append(r.namers(ingressIndex)(ctx, obj), holders(obj)...) // One that is there twice is queued once.
+}
+
+// namedIngresses are the Ingresses that a Rollout names, and those that are made for it.
+func namedIngresses(ro *v1alpha1.Rollout) []string {
+	names := nginx.IngressNames(ro)
+	for _, name := range alb.Names(ro) {
+		_, name, _ = strings.Cut(name, "/")
+		names = append(names, name)
 	}
-	return requests
+	return names
 }
 
 func (r *Reconciler) namers(index string) handler.MapFunc {

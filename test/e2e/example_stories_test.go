@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -31,6 +32,10 @@ type exampleStory struct {
 	routed bool
 	// endless says that its Experiment has neither a duration nor an analysis that is required, so that a person ends the step.
 	endless bool
+	// meshes says that the cluster has to serve the kinds of meshes.
+	meshes bool
+	// container is the name of the container; default rollouts-demo. first is its image; default that of the others.
+	container, first string
 	// edit replaces what is out of reach of a test.
 	edit func(*testing.T, []string)
 }
@@ -86,6 +91,38 @@ var exampleStories = map[string]exampleStory{
 		rollout: "rollout-ref-deployment", files: []string{"rollout-template-ref.yaml"},
 		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
 	},
+	"two VirtualServices": {
+		rollout: "rollouts-demo", stable: "rollouts-demo-stable", routed: true, meshes: true,
+		files: []string{
+			"getting-started/istio/gateway.yaml", "getting-started/istio/multipleVirtualsvc.yaml", "getting-started/istio/rollout.yaml", "getting-started/istio/services.yaml",
+		},
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
+	},
+	"a mirror route of Istio": {
+		rollout: "istio-host-split", stable: "istio-host-split-stable", routed: true, meshes: true, container: "istio-host-split",
+		files: []string{"istio/istio-mirror.yaml"}, first: "argoproj/rollouts-demo:green",
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
+	},
+	"subsets of Istio": {
+		rollout: "istio-subset-split", routed: true, meshes: true, container: "istio-subset-split",
+		files: []string{"istio/istio-subset-split.yaml"}, first: "nginx:1.19-alpine",
+		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
+	},
+	"an experiment behind Istio": {
+		rollout: "istio-host-split", stable: "istio-host-split-stable", routed: true, meshes: true, container: "istio-host-split",
+		files: []string{"traffic-routing-experiment-step/istio-host-split-experiment-step.yaml"},
+		tag:   "yellow", middle: because("ExperimentRunning"), endless: true,
+	},
+	"an experiment behind an ALB": {
+		rollout: "alb-rollout", stable: "alb-rollout-stable", routed: true, container: "alb-rollout",
+		files: []string{"traffic-routing-experiment-step/rollout-alb-experiment-step.yaml"},
+		tag:   "yellow", middle: because("ExperimentRunning"), endless: true,
+	},
+	"an experiment behind SMI": {
+		rollout: "rollout-smi-experiment", stable: "rollout-smi-experiment-stable", routed: true, meshes: true, container: "rollout-smi-experiment",
+		files: []string{"traffic-routing-experiment-step/rollout-smi-experiment-step.yaml"},
+		tag:   "yellow", middle: because("ExperimentRunning"), endless: true,
+	},
 	"a workload of its own": {
 		rollout: "rollout-ref-deployment", files: []string{"workload-ref/workload-ref.yaml"},
 		tag: "yellow", middle: phase(v1alpha1.RolloutPhasePaused),
@@ -101,7 +138,7 @@ func TestTheExamplesAreAbortedRetriedPromotedAndRolledBack(t *testing.T) {
 			if s.edit != nil {
 				s.edit(t, docs)
 			}
-			w := newWorld(t)
+			w := s.world(t)
 			w.apply(docs...)
 			first := w.until(s.rollout, healthy)
 			home := s.isHome(w, first)
@@ -126,7 +163,7 @@ func TestTheExamplesAreAbortedRetriedPromotedAndRolledBack(t *testing.T) {
 				t.Errorf("promoted: %v", err)
 			}
 
-			w.tag(s, "blue")
+			w.image(s, cmp.Or(s.first, "argoproj/rollouts-demo:blue"))
 			third := w.finished(s, second.Status.StableRS)
 			if third.Status.StableRS != first.Status.StableRS {
 				t.Errorf("rolled back to %s, want %s", third.Status.StableRS, first.Status.StableRS)
@@ -156,7 +193,20 @@ func toOwnServer(t *testing.T, docs []string) {
 
 func (w *world) tag(s exampleStory, tag string) {
 	w.Helper()
-	w.run("set", "image", s.rollout, "rollouts-demo=argoproj/rollouts-demo:"+tag)
+	w.image(s, "argoproj/rollouts-demo:"+tag)
+}
+
+func (w *world) image(s exampleStory, image string) {
+	w.Helper()
+	w.run("set", "image", s.rollout, cmp.Or(s.container, "rollouts-demo")+"="+image)
+}
+
+func (s exampleStory) world(t *testing.T) *world {
+	t.Helper()
+	if s.meshes {
+		return newMeshWorld(t)
+	}
+	return newWorld(t)
 }
 
 // finished promotes as often as the update waits for somebody, until another revision is stable.

@@ -146,6 +146,13 @@ func (w world) tryPod(spec corev1.PodSpec) error {
 
 func TestSamplesAreAccepted(t *testing.T) {
 	w := newWorld(t)
+	istio, err := kube.ModuleDir(t.Context(), "istio.io/api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.InstallCRDs(t.Context(), filepath.Join(istio, "kubernetes")); err != nil {
+		t.Fatal(err)
+	}
 	paths, err := filepath.Glob(filepath.Join(kube.Root(), "config", "samples", "*.yaml"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no samples: %v", err)

@@ -19,7 +19,7 @@ const (
 	weight      = "canary-weight"
 	weightTotal = "canary-weight-total"
 
-	// implicitTotal is what NGINX takes weights as shares of when an Ingress does not say.
+	// implicitTotal is what NGINX takes weights as shares of when an Ingress does not say, or says less.
 	implicitTotal = 100
 )
 
@@ -36,8 +36,14 @@ func (in intent) prefixed(name string) string {
 	return in.key(name)
 }
 
-// annotations are the ones a canary Ingress must have. Later ones win: the class, what the spec
-// adds, what the spec sets verbatim, and last the weight, which nothing may override.
+// unit is what one of the Rollout's shares is written as. NGINX takes a smaller total than 100 for
+// 100, so that the whole of a total of 10 would be a tenth: then both are written as multiples.
+func (in intent) unit() int32 {
+	return max(1, (implicitTotal+in.maxWeight-1)/in.maxWeight)
+}
+
+// annotations are the ones a canary Ingress must have. Later ones win: the class, what the spec adds,
+// what the spec sets verbatim, and last the routes and the weight, which nothing may override.
 func (in intent) annotations(stable *networkingv1.Ingress, split trafficrouting.Split) map[string]string {
 	wanted := map[string]string{}
 	if class, ok := stable.Annotations[classAnnotation]; ok {
@@ -49,16 +55,25 @@ func (in intent) annotations(stable *networkingv1.Ingress, split trafficrouting.
 	}
 	maps.Copy(wanted, in.nginx.CanaryIngressAnnotations)
 	wanted[in.key(canaryMark)] = "true"
-	wanted[in.key(weight)] = strconv.Itoa(int(split.Canary.Weight))
+	wanted[in.key(weight)] = strconv.Itoa(int(split.Canary.Weight * in.unit()))
 	if in.explicitTotal {
-		wanted[in.key(weightTotal)] = strconv.Itoa(int(split.MaxWeight))
+		wanted[in.key(weightTotal)] = strconv.Itoa(int(split.MaxWeight * in.unit()))
 	}
+	if len(split.Routes) == 0 {
+		return wanted
+	}
+	maps.DeleteFunc(wanted, func(key, _ string) bool { return strings.HasPrefix(key, in.key(byAnything)) })
+	said, _ := say(split.Routes) // Apply checked it. Observe asks for what it saw, and that was said or is nothing.
+	for name, value := range said {
+		wanted[in.key(name)] = value
+	}
+	wanted[routesAnnotation] = remember(split.Routes)
 	return wanted
 }
 
 // annotationChanges is the merge patch from what a canary Ingress has to what it must have. What
-// is not ours stays. Two keys are ours even when not wanted: a class that the stable Ingress does
-// not have, and a total that would give the weight another meaning.
+// is not ours stays. Some keys are ours even when not wanted: a class that the stable Ingress does
+// not have, a total that would give the weight another meaning, and what makes managed routes.
 func (in intent) annotationChanges(existing, wanted map[string]string) map[string]any {
 	changes := map[string]any{}
 	for key, value := range wanted {
@@ -66,13 +81,26 @@ func (in intent) annotationChanges(existing, wanted map[string]string) map[strin
 			changes[key] = value
 		}
 	}
-	for _, key := range []string{classAnnotation, in.key(weightTotal)} {
+	for _, key := range append(in.madeOf(existing, wanted), classAnnotation, in.key(weightTotal)) {
 		_, has := existing[key]
 		if _, want := wanted[key]; has && !want {
 			changes[key] = nil
 		}
 	}
 	return changes
+}
+
+// madeOf are the keys that managed routes are made of, where they are this router's: a value that
+// somebody left there would win over a pattern.
+func (in intent) madeOf(annotations ...map[string]string) []string {
+	if !slices.ContainsFunc(annotations, in.ownsSays) {
+		return nil
+	}
+	keys := []string{routesAnnotation}
+	for _, name := range says {
+		keys = append(keys, in.key(name))
+	}
+	return keys
 }
 
 // under is the intent with the prefix that an Ingress carries its weight under, which is that of an

@@ -11,16 +11,38 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting"
 )
 
 var (
 	someService = rapid.SampledFrom([]string{"stable", "canary", "images", ""})
 	someText    = rapid.OneOf(rapid.SampledFrom([]string{"", "0", "20", "-1", "100", "true", "nginx", "99999999999"}), rapid.String())
 	someKey     = rapid.OneOf(
-		rapid.SampledFrom([]string{classAnnotation, markKey, weightKey, totalKey, "canary", "canary-weight", "limit-rps", "x/y"}),
+		rapid.SampledFrom([]string{
+			classAnnotation, markKey, weightKey, totalKey, "canary", "canary-weight", "limit-rps", "x/y",
+			headerKey, valueKey, patternKey, cookieKey, byHeader, routesAnnotation,
+		}),
 		rapid.StringMatching(`[a-z.]{1,12}(/[a-z-]{1,12})?`))
 	someAnnotations = rapid.MapOfN(someKey, someText, 0, 5)
+	someMatch       = rapid.Custom(func(t *rapid.T) v1alpha1.HeaderRoutingMatch {
+		header := rapid.SampledFrom([]string{"X-Test", "cookie", "X Y", ""}).Draw(t, "header")
+		value := rapid.OneOf(rapid.SampledFrom([]string{"yes", "canary=always", "^(a|b)$", "a;b"}), rapid.String()).Draw(t, "value")
+		way := rapid.SampledFrom([]func(string, string) v1alpha1.HeaderRoutingMatch{exact, prefix, regex}).Draw(t, "way")
+		return way(header, value)
+	})
 )
+
+// someRoutes draws routes that can be said together, as checkSplit has it.
+func someRoutes(t *rapid.T) []trafficrouting.ManagedRoute {
+	var routes []trafficrouting.ManagedRoute
+	for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"testers", "staff", "<b>"}), 0, 2, rapid.ID).Draw(t, "routes") {
+		routes = append(routes, managed(name, rapid.SliceOfN(someMatch, 1, 2).Draw(t, "matches")...))
+	}
+	if checkManaged(routes) != nil {
+		return nil
+	}
+	return routes
+}
 
 // someIngress draws Ingresses that are legal, odd and impossible.
 func someIngress(t *rapid.T, label string) *networkingv1.Ingress {
@@ -68,10 +90,13 @@ func someIntent(t *rapid.T) (intent, bool) {
 	routing := ro.Spec.Strategy.Canary.TrafficRouting
 	routing.Nginx.AdditionalIngressAnnotations = someAnnotations.Draw(t, "additional")
 	routing.Nginx.CanaryIngressAnnotations = someAnnotations.Draw(t, "verbatim")
-	routing.Nginx.AnnotationPrefix = rapid.SampledFrom([]string{"", "custom.example.com", "/"}).Draw(t, "prefix")
+	routing.Nginx.AnnotationPrefix = rapid.SampledFrom([]string{"", "custom.example.com", "nginx", "/"}).Draw(t, "prefix")
 	if rapid.Bool().Draw(t, "has total") {
 		total := rapid.Int32Range(-1, 1000).Draw(t, "total")
 		routing.MaxTrafficWeight = &total
+	}
+	if rapid.Bool().Draw(t, "sets routes") {
+		withSteps(ro, v1alpha1.SetHeaderRoute{Name: "testers", Match: []v1alpha1.HeaderRoutingMatch{exact("X-Test", "yes")}})
 	}
 	in, err := intentOf(ro)
 	return in, err == nil
@@ -101,9 +126,10 @@ func checkTranslate(t *rapid.T) {
 		if got := in.observedWeight(p.canary); got < 0 || got > in.maxWeight {
 			t.Fatalf("observed weight %d of %d", got, in.maxWeight)
 		}
+		checkEmptied(t, in, p)
 	}
 	stable := p.stable.DeepCopy()
-	split := in.splitAt(rapid.Int32Range(0, in.maxWeight).Draw(t, "weight"))
+	split := in.splitAt(rapid.Int32Range(0, in.maxWeight).Draw(t, "weight"), someRoutes(t)...)
 	todo, err := in.translate(p, split)
 	if !equality.Semantic.DeepEqual(stable, p.stable) {
 		t.Fatalf("the stable Ingress was changed:\n%s", cmp.Diff(stable, p.stable))
@@ -118,6 +144,9 @@ func checkTranslate(t *rapid.T) {
 	if got := in.observedWeight(after); got != split.Canary.Weight {
 		t.Fatalf("weight %d is observed after writing %d", got, split.Canary.Weight)
 	}
+	if got, asWritten := in.observedRoutes(after); !asWritten || !trafficrouting.EqualRoutes(got, split.Routes) {
+		t.Fatalf("routes are observed after writing others:\n%s", cmp.Diff(split.Routes, got))
+	}
 	if again, err := in.translate(pair{target: p.target, stable: p.stable, canary: after}, split); err != nil || !again.empty() {
 		t.Fatalf("a second time: %s, error %v", again.patch, err)
 	}
@@ -130,6 +159,22 @@ func checkTranslate(t *rapid.T) {
 	}
 	if p.canary != nil {
 		checkRest(t, in, p, after)
+	}
+}
+
+// checkEmptied says what holds when all traffic is taken from whatever a canary Ingress has become.
+func checkEmptied(t *rapid.T, in intent, p pair) {
+	patch, err := in.emptyPatch(p.canary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := written(t, p, write{patch: patch})
+	made, _ := in.under(after)
+	if routes, _ := made.observedRoutes(after); made.observedWeight(after) != 0 || len(routes) > 0 {
+		t.Fatalf("weight %d and routes %v after all traffic was taken: %v", made.observedWeight(after), routes, after.Annotations)
+	}
+	if again, err := in.emptyPatch(after); err != nil || again != nil {
+		t.Fatalf("a second time: %s, error %v", again, err)
 	}
 }
 
@@ -186,6 +231,7 @@ func merged(object, patch map[string]any) map[string]any {
 // checkRest compares everything that the router does not own.
 func checkRest(t *rapid.T, in intent, p pair, after *networkingv1.Ingress) {
 	wanted := in.annotations(p.stable, in.splitAt(0))
+	ours := append(in.madeOf(p.canary.Annotations), in.madeOf(after.Annotations)...)
 	strip := func(ingress *networkingv1.Ingress) string {
 		rest := ingress.DeepCopy()
 		for key := range wanted {
@@ -193,6 +239,9 @@ func checkRest(t *rapid.T, in intent, p pair, after *networkingv1.Ingress) {
 		}
 		delete(rest.Annotations, classAnnotation)
 		delete(rest.Annotations, in.key(weightTotal))
+		for _, key := range ours {
+			delete(rest.Annotations, key)
+		}
 		if len(rest.Annotations) == 0 {
 			rest.Annotations = nil
 		}

@@ -14,25 +14,30 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// given is the content of an .in.yaml file: a world, and the weight to give the canary in it.
+// given is the content of an .in.yaml file: a world, and what to give the canary in it.
 type given struct {
-	CanaryWeight int32                  `json:"canaryWeight"`
-	Rollout      v1alpha1.Rollout       `json:"rollout"`
-	Ingresses    []networkingv1.Ingress `json:"ingresses"`
+	CanaryWeight int32 `json:"canaryWeight"`
+	// Routes are the header routes in force, as the steps that set them.
+	Routes    []v1alpha1.SetHeaderRoute `json:"routes,omitempty"`
+	Rollout   v1alpha1.Rollout          `json:"rollout"`
+	Ingresses []networkingv1.Ingress    `json:"ingresses"`
 }
 
 // outcome is what one target comes to in an .out.yaml file.
 type outcome struct {
-	Ingress  string         `json:"ingress,omitempty"`
-	Observed *int32         `json:"observedWeight,omitempty"`
-	Create   map[string]any `json:"create,omitempty"`
-	Patch    map[string]any `json:"patch,omitempty"`
-	Nothing  bool           `json:"nothing,omitempty"`
-	Error    string         `json:"error,omitempty"`
+	Ingress  string `json:"ingress,omitempty"`
+	Observed *int32 `json:"observedWeight,omitempty"`
+	// Routes are the observed ones, as the steps that set them.
+	Routes  []v1alpha1.SetHeaderRoute `json:"observedRoutes,omitempty"`
+	Create  map[string]any            `json:"create,omitempty"`
+	Patch   map[string]any            `json:"patch,omitempty"`
+	Nothing bool                      `json:"nothing,omitempty"`
+	Error   string                    `json:"error,omitempty"`
 }
 
 func TestTranslateGolden(t *testing.T) {
@@ -90,11 +95,13 @@ func outcomes(t *testing.T, g given) []outcome {
 	all := make([]outcome, 0, len(in.targets))
 	for _, target := range in.targets {
 		p := g.pair(target)
-		todo, err := in.translate(p, in.splitAt(g.CanaryWeight))
+		todo, err := in.translate(p, in.splitAt(g.CanaryWeight, routesOf(g.Routes)...))
 		out := outcome{Ingress: target.name, Nothing: err == nil && todo.empty()}
 		if p.canary != nil {
 			weight := in.observedWeight(p.canary)
 			out.Observed = &weight
+			routes, _ := in.observedRoutes(p.canary)
+			out.Routes = stepsOf(routes)
 		}
 		switch {
 		case err != nil:
@@ -122,6 +129,22 @@ func (g given) pair(target target) pair {
 		}
 	}
 	return p
+}
+
+func routesOf(steps []v1alpha1.SetHeaderRoute) []trafficrouting.ManagedRoute {
+	var routes []trafficrouting.ManagedRoute
+	for _, step := range steps {
+		routes = append(routes, trafficrouting.ManagedRoute{Name: step.Name, Headers: step.Match})
+	}
+	return routes
+}
+
+func stepsOf(routes []trafficrouting.ManagedRoute) []v1alpha1.SetHeaderRoute {
+	var steps []v1alpha1.SetHeaderRoute
+	for _, route := range routes {
+		steps = append(steps, v1alpha1.SetHeaderRoute{Name: route.Name, Match: route.Headers})
+	}
+	return steps
 }
 
 func asMap(t *testing.T, ingress *networkingv1.Ingress) map[string]any {

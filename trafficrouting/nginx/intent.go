@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
@@ -69,7 +70,9 @@ type intent struct {
 	// explicitTotal says that the spec sets maxTrafficWeight, so that the total is written too.
 	explicitTotal bool
 	maxWeight     int32
-	targets       []target
+	// setsRoutes says that steps set header routes.
+	setsRoutes bool
+	targets    []target
 }
 
 // intentOf reads the spec. The error of a wrong one wraps a *field.Error.
@@ -86,6 +89,9 @@ func intentOf(ro *v1alpha1.Rollout) (intent, error) {
 		return in, nil
 	}
 	in.prefix, in.explicitTotal = in.nginx.Prefix(), ro.Spec.Strategy.Canary.TrafficRouting.MaxTrafficWeight != nil
+	in.setsRoutes = slices.ContainsFunc(ro.Spec.Strategy.Canary.Steps, func(s v1alpha1.CanaryStep) bool {
+		return s.SetHeaderRoute != nil && len(s.SetHeaderRoute.Match) > 0
+	})
 	canaryPath := field.NewPath("spec", "strategy", "canary")
 	nginxPath := canaryPath.Child("trafficRouting", "nginx")
 	targets, err := targetsOf(ro.Name, in.nginx, nginxPath)
@@ -94,6 +100,9 @@ func intentOf(ro *v1alpha1.Rollout) (intent, error) {
 	}
 	if err == nil {
 		err = in.checkAnnotations(nginxPath)
+	}
+	if err == nil {
+		err = in.checkRoutes(canaryPath.Child("steps"))
 	}
 	if err != nil {
 		return in, fmt.Errorf("reading the spec: %w", err)
@@ -141,10 +150,12 @@ func (in intent) checkServices(path *field.Path) *field.Error {
 	return nil
 }
 
-// checkAnnotations refuses two kinds of annotation. A snippet is NGINX configuration of its own:
-// it is written only where the user asked for it verbatim. A total of the user's own would make
-// every weight mean another share than the one the Rollout reports.
+// checkAnnotations refuses what is not the user's to annotate. A snippet is NGINX configuration of
+// its own: it is written only where the user asked for it verbatim.
 func (in intent) checkAnnotations(path *field.Path) *field.Error {
+	if problems := validation.IsQualifiedName(in.key(byHeaderPattern)); len(problems) > 0 {
+		return field.Invalid(path.Child("annotationPrefix"), in.prefix, "makes no keys of annotations: "+strings.Join(problems, "; "))
+	}
 	additional, verbatim := path.Child("additionalIngressAnnotations"), path.Child("canaryIngressAnnotations")
 	for _, key := range slices.Sorted(maps.Keys(in.nginx.AdditionalIngressAnnotations)) {
 		value := in.nginx.AdditionalIngressAnnotations[key]
@@ -152,50 +163,61 @@ func (in intent) checkAnnotations(path *field.Path) *field.Error {
 			return field.Invalid(additional.Key(key), value,
 				"a snippet is configuration that NGINX runs as written: to add one, put the full annotation in canaryIngressAnnotations")
 		}
-		if err := in.checkTotal(additional.Key(key), in.prefixed(key), value); err != nil {
+		if err := in.checkKey(additional.Key(key), in.prefixed(key), value); err != nil {
 			return err
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(in.nginx.CanaryIngressAnnotations)) {
-		if err := in.checkTotal(verbatim.Key(key), key, in.nginx.CanaryIngressAnnotations[key]); err != nil {
+		if err := in.checkKey(verbatim.Key(key), key, in.nginx.CanaryIngressAnnotations[key]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (in intent) checkTotal(path *field.Path, key, value string) *field.Error {
-	if in.explicitTotal || key != in.key(weightTotal) {
-		return nil
+// checkKey refuses annotations of the user's own. A total would make every weight mean another share
+// than the one the Rollout reports; there is one header and one cookie, for the user or for steps. With
+// a key that is none, the API server would refuse every write, an abort's too.
+func (in intent) checkKey(path *field.Path, key, value string) *field.Error {
+	problems := validation.IsQualifiedName(strings.ToLower(key))
+	switch {
+	case len(problems) > 0:
+		return field.Invalid(path, key, "is no key of an annotation (for one with another prefix use canaryIngressAnnotations): "+
+			strings.Join(problems, "; "))
+	case key == in.key(weightTotal) && !in.explicitTotal:
+		return field.Invalid(path, value, "the total of the weights is set by spec.strategy.canary.trafficRouting.maxTrafficWeight")
+	case key == routesAnnotation:
+		return field.Invalid(path, value, "Headway writes it for the header routes of steps: remove it")
+	case in.setsRoutes && strings.HasPrefix(key, in.key(byAnything)):
+		return field.Invalid(path, value, "steps set header routes, which are written as annotations of this kind: remove it, or the setHeaderRoute steps")
 	}
-	return field.Invalid(path, value, "the total of the weights is set by spec.strategy.canary.trafficRouting.maxTrafficWeight")
+	return nil
 }
 
 // checkSplit refuses a split that cannot be meant for this spec. It guards against a mistake of
 // the caller, not of the user: such a split must not reach NGINX, which clamps silently.
 func (in intent) checkSplit(s trafficrouting.Split) error {
+	if err := s.Check(in.maxWeight); err != nil {
+		return err
+	}
 	canary := in.rollout.Spec.Strategy.Canary
 	if s.Stable.Service != canary.StableService || s.Canary.Service != canary.CanaryService {
 		return fmt.Errorf("checking the split: it is for the Services %q and %q, the Rollout names %q and %q",
 			s.Stable.Service, s.Canary.Service, canary.StableService, canary.CanaryService)
 	}
-	if s.MaxWeight != in.maxWeight {
-		return fmt.Errorf("checking the split: its total is %d, the Rollout's is %d", s.MaxWeight, in.maxWeight)
+	if s.Stable.Weight+s.Canary.Weight != s.MaxWeight { // No overflow: each is a share of the total.
+		return fmt.Errorf("checking the split: NGINX gives no weight to other sides than stable and canary, as in %s", s)
 	}
-	// With both weights at or above zero and summed in 64 bits, neither can exceed the total.
-	sum := int64(s.Stable.Weight) + int64(s.Canary.Weight)
-	if s.Stable.Weight < 0 || s.Canary.Weight < 0 || sum != int64(s.MaxWeight) {
-		return fmt.Errorf("checking the split: the weights of %s must be shares of %d that sum to it", s, s.MaxWeight)
-	}
-	return nil
+	return checkManaged(s.Routes)
 }
 
-// splitAt is the whole split that gives the canary Service a weight.
-func (in intent) splitAt(weight int32) trafficrouting.Split {
+// splitAt is the whole split that gives the canary Service a weight, and managed routes.
+func (in intent) splitAt(weight int32, routes ...trafficrouting.ManagedRoute) trafficrouting.Split {
 	canary := in.rollout.Spec.Strategy.Canary
 	return trafficrouting.Split{
 		MaxWeight: in.maxWeight,
 		Stable:    trafficrouting.Backend{Service: canary.StableService, Weight: in.maxWeight - weight},
 		Canary:    trafficrouting.Backend{Service: canary.CanaryService, Weight: weight},
+		Routes:    routes,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,10 +46,10 @@ func New(c client.Client) *Router {
 // Type is the name of this router in metrics and events.
 func (*Router) Type() string { return "Nginx" }
 
-// Observe reports the largest weight of the canary Ingresses, also of those that the spec no longer
-// names, and whether all of them are as the spec asks, also when one of several is unusable. It
-// fails as Apply would: with a *field.Error when the spec or a stable Ingress is unusable, and when
-// a canary Ingress belongs to somebody else.
+// Observe reports the largest weight of the canary Ingresses and their header routes, also of those
+// that the spec no longer names, and whether all of them are as the spec asks, also when one of several
+// is unusable. It fails as Apply would: with a *field.Error when the spec or a stable Ingress is
+// unusable, and when a canary Ingress belongs to somebody else.
 func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficrouting.Observed, error) {
 	in, invalid := intentOf(ref.Rollout)
 	if in.rollout == nil {
@@ -64,7 +65,7 @@ func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficro
 	}
 	seen, failures := in.observed(pairs, strays), []error{invalid}
 	for _, p := range pairs {
-		todo, err := in.translate(p, in.splitAt(seen.CanaryWeight))
+		todo, err := in.translate(p, in.splitAt(seen.CanaryWeight, seen.Routes...))
 		if err != nil {
 			failures = append(failures, fmt.Errorf("observing Ingress %s: %w", p.name, err))
 		}
@@ -75,8 +76,8 @@ func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficro
 
 // Apply makes every canary Ingress carry the split, and removes those that the spec no longer
 // names. One that fails does not keep the weight from the others; the changes that were made are
-// returned together with the errors. While the spec or a stable Ingress is unusable, a weight of 0
-// still reaches what was made before.
+// returned together with the errors. While the spec or a stable Ingress is unusable, a split that
+// leaves the canary nothing still reaches what was made before.
 func (r *Router) Apply(ctx context.Context, ref trafficrouting.Ref, split trafficrouting.Split) ([]trafficrouting.Change, error) {
 	in, invalid := intentOf(ref.Rollout)
 	if in.rollout == nil {
@@ -105,7 +106,7 @@ func (r *Router) Apply(ctx context.Context, ref trafficrouting.Ref, split traffi
 	return changes, errors.Join(failures...)
 }
 
-// strays finds what was made for an earlier spec.
+// strays finds what was made for an earlier spec. What a Rollout owned that is gone is deleted with it.
 func (r *Router) strays(ctx context.Context, in intent) ([]stray, error) {
 	var list networkingv1.IngressList
 	mine := client.MatchingFields{trafficrouting.OwnerIndex: string(in.rollout.UID)}
@@ -161,7 +162,7 @@ func (r *Router) route(ctx context.Context, in intent, t target, split trafficro
 	}
 	todo, err := in.translate(p, split)
 	switch {
-	case err != nil && split.Canary.Weight == 0 && p.canary != nil && metav1.IsControlledBy(p.canary, in.rollout):
+	case err != nil && home(split) && p.canary != nil && metav1.IsControlledBy(p.canary, in.rollout):
 		changes, failure := r.empty(ctx, in, p.canary)
 		return changes, errors.Join(err, failure)
 	case err != nil:
@@ -169,14 +170,14 @@ func (r *Router) route(ctx context.Context, in intent, t target, split trafficro
 	case todo.create != nil:
 		return r.create(ctx, todo.create, split)
 	case todo.patch != nil:
-		return r.patch(ctx, p.canary, todo.patch, split.Canary.Weight)
+		return r.patch(ctx, p.canary, todo.patch, split)
 	}
 	return nil, nil
 }
 
 // retire brings a stray to its end.
 func (r *Router) retire(ctx context.Context, in intent, s stray, split trafficrouting.Split) ([]trafficrouting.Change, error) {
-	switch in.fateOf(s, split.Canary.Weight) {
+	switch in.fateOf(s, split) {
 	case emptied:
 		return r.empty(ctx, in, s.Ingress)
 	case deleted:
@@ -191,7 +192,7 @@ func (r *Router) empty(ctx context.Context, in intent, canary *networkingv1.Ingr
 	if patch == nil || err != nil {
 		return nil, err
 	}
-	return r.patch(ctx, canary, patch, 0)
+	return r.patch(ctx, canary, patch, trafficrouting.Split{})
 }
 
 func (r *Router) remove(ctx context.Context, canary *networkingv1.Ingress) ([]trafficrouting.Change, error) {
@@ -210,18 +211,30 @@ func (r *Router) create(ctx context.Context, canary *networkingv1.Ingress, split
 	if err := r.client.Create(ctx, canary); err != nil {
 		return nil, fmt.Errorf("creating canary Ingress %s: %w", canary.Name, err)
 	}
-	message := fmt.Sprintf("Creating canary ingress `%s` with weight `%d`", canary.Name, split.Canary.Weight)
+	message := fmt.Sprintf("Creating canary ingress `%s` with weight `%d`%s", canary.Name, split.Canary.Weight, withRoutes(split))
 	return []trafficrouting.Change{{Reason: ReasonCreating, Message: message}}, nil
 }
 
 func (r *Router) patch(
-	ctx context.Context, canary *networkingv1.Ingress, patch []byte, weight int32,
+	ctx context.Context, canary *networkingv1.Ingress, patch []byte, split trafficrouting.Split,
 ) ([]trafficrouting.Change, error) {
 	if err := r.client.Patch(ctx, identity(canary), client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return nil, fmt.Errorf("patching canary Ingress %s: %w", canary.Name, err)
 	}
-	message := fmt.Sprintf("Updating Ingress `%s` to desiredWeight '%d'", canary.Name, weight)
+	message := fmt.Sprintf("Updating Ingress `%s` to desiredWeight '%d'%s", canary.Name, split.Canary.Weight, withRoutes(split))
 	return []trafficrouting.Change{{Reason: ReasonPatching, Message: message}}, nil
+}
+
+// withRoutes ends a message with the names of the header routes; nothing without any.
+func withRoutes(split trafficrouting.Split) string {
+	if len(split.Routes) == 0 {
+		return ""
+	}
+	names := make([]string, 0, len(split.Routes))
+	for _, route := range split.Routes {
+		names = append(names, "`"+route.Name+"`")
+	}
+	return " and header routes " + strings.Join(names, ", ")
 }
 
 // identity is a fresh object, because a reply is written into it and the one that was read belongs to the cache.

@@ -27,6 +27,11 @@ const (
 	weightKey = "nginx.ingress.kubernetes.io/canary-weight"
 	totalKey  = "nginx.ingress.kubernetes.io/canary-weight-total"
 	markKey   = "nginx.ingress.kubernetes.io/canary"
+
+	headerKey  = "nginx.ingress.kubernetes.io/canary-by-header"
+	valueKey   = "nginx.ingress.kubernetes.io/canary-by-header-value"
+	patternKey = "nginx.ingress.kubernetes.io/canary-by-header-pattern"
+	cookieKey  = "nginx.ingress.kubernetes.io/canary-by-cookie"
 )
 
 func rollout(ingresses ...string) *v1alpha1.Rollout {
@@ -93,7 +98,8 @@ func harness(t *testing.T, names ...string) routertest.Harness {
 			ro.Spec.Strategy.Canary.TrafficRouting.MaxTrafficWeight = total
 			return ro
 		},
-		Totals: []int32{1, 100, 1000, 100_000_000, 1<<31 - 1},
+		Totals: []int32{100, 1000, 100_000_000, 1<<31 - 1}, // Smaller ones are written as multiples.
+		Routes: managedRoutes(),
 		Given: func() []client.Object {
 			var objects []client.Object
 			for _, name := range names {
@@ -105,7 +111,7 @@ func harness(t *testing.T, names ...string) routertest.Harness {
 		Managed: func(obj client.Object) bool { return strings.HasSuffix(obj.GetName(), "-canary") },
 		Strip: func(obj client.Object) {
 			canary := obj.(*networkingv1.Ingress)
-			for _, key := range []string{weightKey, totalKey, markKey} {
+			for _, key := range []string{weightKey, totalKey, markKey, headerKey, valueKey, patternKey, cookieKey, routesAnnotation} {
 				delete(canary.Annotations, key)
 			}
 			canary.Spec = networkingv1.IngressSpec{DefaultBackend: canary.Spec.DefaultBackend}
@@ -211,9 +217,10 @@ func TestSeveralIngressesFulfilTheDutiesOfARouter(t *testing.T) {
 	routertest.Run(t, harness(t, "web", "api", "admin"))
 }
 
-func splitOf(weight int32) trafficrouting.Split {
+func splitOf(weight int32, routes ...trafficrouting.ManagedRoute) trafficrouting.Split {
 	return trafficrouting.Split{
 		MaxWeight: 100,
+		Routes:    routes,
 		Stable:    trafficrouting.Backend{Service: "stable", Weight: 100 - weight},
 		Canary:    trafficrouting.Backend{Service: "canary", Weight: weight},
 	}
@@ -293,13 +300,24 @@ func TestASplitThatIsNotForThisRolloutIsRefused(t *testing.T) {
 		"another canary Service": func(s *trafficrouting.Split) { s.Canary.Service = "other" },
 		"sides exchanged":        func(s *trafficrouting.Split) { s.Stable, s.Canary = s.Canary, s.Stable },
 		"another total":          func(s *trafficrouting.Split) { s.MaxWeight, s.Stable.Weight = 1000, 980 },
+		"the side of an Experiment": func(s *trafficrouting.Split) {
+			s.Stable.Weight, s.Additional = 70, []trafficrouting.Backend{{Service: "experiment", Weight: 10}}
+		},
+		"a copy of requests": func(s *trafficrouting.Split) {
+			s.Routes = []trafficrouting.ManagedRoute{{Name: "copy", Mirror: []v1alpha1.RouteMatch{{}}, Percentage: 5}}
+		},
+		"a route without a header": func(s *trafficrouting.Split) { s.Routes = []trafficrouting.ManagedRoute{{Name: "testers"}} },
+		"two headers": func(s *trafficrouting.Split) {
+			s.Routes = []trafficrouting.ManagedRoute{byHeaderOf("testers", "X-Test"), byHeaderOf("staff", "X-Staff")}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := routertest.NewWorld(t, routertest.Kinds{Scheme: scheme(t)}, ingress("web", ruleFor("web.local", "stable")))
 			split := splitOf(20)
 			spoil(&split)
-			if _, err := New(w.Client).Apply(t.Context(), trafficrouting.Ref{Rollout: rollout("web")}, split); err == nil {
-				t.Error("no error, want one")
+			_, err := New(w.Client).Apply(t.Context(), trafficrouting.Ref{Rollout: rollout("web")}, split)
+			if about := (*field.Error)(nil); err == nil || errors.As(err, &about) {
+				t.Errorf("error %v, want one that is not about the spec", err)
 			}
 			if writes := w.Writes(); len(writes) > 0 {
 				t.Errorf("wrote %v, want nothing", writes)

@@ -24,10 +24,14 @@ type pair struct {
 type stray struct {
 	*networkingv1.Ingress
 	weight int32
+	routes []trafficrouting.ManagedRoute
 }
 
+// carries reports whether it gets any request, by weight or by header.
+func (s stray) carries() bool { return s.weight > 0 || len(s.routes) > 0 }
+
 // gone reports whether nothing is left to be done: it gets no traffic, and deleting it has begun.
-func (s stray) gone() bool { return s.weight == 0 && !s.DeletionTimestamp.IsZero() }
+func (s stray) gone() bool { return !s.carries() && !s.DeletionTimestamp.IsZero() }
 
 // write makes one canary Ingress obey. At most one field is set; neither when it obeys already.
 type write struct {
@@ -51,7 +55,8 @@ func (in intent) strays(owned []networkingv1.Ingress) []stray {
 		if !marked || named[owned[i].Name] {
 			continue
 		}
-		if s := (stray{&owned[i], made.observedWeight(&owned[i])}); !s.gone() {
+		routes, _ := made.observedRoutes(&owned[i])
+		if s := (stray{&owned[i], made.observedWeight(&owned[i]), routes}); !s.gone() {
 			strays = append(strays, s)
 		}
 	}
@@ -67,22 +72,26 @@ const (
 	deleted
 )
 
-// fateOf says what becomes of a stray when the canary is to get a weight. It is emptied, and deleted
-// once it is seen without traffic: a host can have one canary, and another Rollout may be waiting to
-// make its own. The weight goes first because a deletion can be refused, or wait for a finalizer.
-// Where there is no target, strays have all of the traffic there is to move, so they wait until it
-// may go home. A wrong spec may name them again when it is corrected: they are not deleted.
-func (in intent) fateOf(s stray, weight int32) fate {
+// fateOf says what becomes of a stray when a split is applied. It is emptied, and deleted once it is
+// seen without traffic: a host can have one canary, and another Rollout may be waiting to make its
+// own. The traffic goes first because a deletion can be refused, or wait for a finalizer. Where no
+// router is named, strays have all of the traffic there is to move, so they wait until it may go
+// home. A wrong spec may name them again when it is corrected: they are not deleted, and emptied
+// only with everything else.
+func (in intent) fateOf(s stray, split trafficrouting.Split) fate {
 	switch {
-	case len(in.targets) == 0 && weight > 0:
+	case !in.usable && !home(split), !trafficrouting.Releases(in.rollout, split.Canary.Weight):
 		return left
-	case s.weight > 0:
+	case s.carries():
 		return emptied
 	case in.usable:
 		return deleted
 	}
 	return left
 }
+
+// home reports whether a split leaves the canary no request.
+func home(s trafficrouting.Split) bool { return s.Canary.Weight == 0 && len(s.Routes) == 0 }
 
 // observed is what the canary Ingresses ask for together, before the targets are compared with it.
 func (in intent) observed(pairs []pair, strays []stray) trafficrouting.Observed {
@@ -92,16 +101,27 @@ func (in intent) observed(pairs []pair, strays []stray) trafficrouting.Observed 
 			seen.Exists = false
 			continue
 		}
-		seen.CanaryWeight = max(seen.CanaryWeight, in.observedWeight(p.canary))
+		routes, asWritten := in.observedRoutes(p.canary)
+		seen.CanaryWeight, seen.Routes = max(seen.CanaryWeight, in.observedWeight(p.canary)), longer(seen.Routes, routes)
+		seen.InSync = seen.InSync && asWritten
 		seen.Unowned = seen.Unowned || in.unowned(p.canary)
 	}
 	for _, s := range strays {
-		seen.CanaryWeight = max(seen.CanaryWeight, s.weight)
+		seen.CanaryWeight, seen.Routes = max(seen.CanaryWeight, s.weight), longer(seen.Routes, s.routes)
 	}
+	same := trafficrouting.Split{Canary: trafficrouting.Backend{Weight: seen.CanaryWeight}, Routes: seen.Routes}
 	for _, s := range strays {
-		seen.InSync = seen.InSync && in.fateOf(s, seen.CanaryWeight) == left
+		seen.InSync = seen.InSync && in.fateOf(s, same) == left
 	}
 	return seen
+}
+
+// longer is the list with more routes: canary Ingresses that disagree are not in sync.
+func longer(a, b []trafficrouting.ManagedRoute) []trafficrouting.ManagedRoute {
+	if len(b) > len(a) {
+		return b
+	}
+	return a
 }
 
 // translate says which write makes the canary Ingress of one pair equal to the split.
@@ -186,7 +206,7 @@ func (in intent) canaryIngress(
 // differs. It names the UID, so that the API server refuses it for an object that took the place
 // of the one it was computed from. It also names the resourceVersion, so that it cannot undo what
 // it has not seen: lists are replaced as a whole, and another instance may have aborted meanwhile.
-// A weight of 0 alone does without, since an abort should not lose a race against somebody's label.
+// Taking all traffic away does without, since an abort should not lose a race against somebody's label.
 func (in intent) patch(existing, wanted *networkingv1.Ingress) ([]byte, error) {
 	annotations := in.annotationChanges(existing.Annotations, wanted.Annotations)
 	spec, adopts := specChanges(existing.Spec, wanted.Spec), in.unowned(existing)
@@ -204,7 +224,8 @@ func (in intent) patch(existing, wanted *networkingv1.Ingress) ([]byte, error) {
 	if adopts {
 		metadata["ownerReferences"] = append(slices.Clone(existing.OwnerReferences), wanted.OwnerReferences...)
 	}
-	if adopts || len(spec) > 0 || in.observedWeight(wanted) > 0 {
+	_, routes := wanted.Annotations[routesAnnotation]
+	if adopts || len(spec) > 0 || routes || in.observedWeight(wanted) > 0 {
 		metadata["resourceVersion"] = existing.ResourceVersion
 	}
 	return encode(existing, body)
@@ -213,10 +234,15 @@ func (in intent) patch(existing, wanted *networkingv1.Ingress) ([]byte, error) {
 // emptyPatch takes the traffic from a canary Ingress and changes nothing else; nil when it gets none.
 func (in intent) emptyPatch(existing *networkingv1.Ingress) ([]byte, error) {
 	made, _ := in.under(existing)
-	if made.observedWeight(existing) == 0 {
+	if routes, _ := made.observedRoutes(existing); made.observedWeight(existing) == 0 && len(routes) == 0 {
 		return nil, nil
 	}
 	annotations := map[string]any{made.key(canaryMark): "true", made.key(weight): "0", made.key(weightTotal): nil}
+	for _, key := range made.madeOf(existing.Annotations) {
+		if _, has := existing.Annotations[key]; has {
+			annotations[key] = nil
+		}
+	}
 	return encode(existing, map[string]any{"metadata": map[string]any{"uid": existing.UID, "annotations": annotations}})
 }
 

@@ -48,6 +48,13 @@ func (b bench) apply(weight int32) []trafficrouting.Change {
 	if err != nil {
 		b.t.Fatalf("applying weight %d: %v", weight, err)
 	}
+	if b.Rests && weight == 0 {
+		more, err := b.router.Apply(b.t.Context(), b.ref, b.split(weight))
+		if err != nil {
+			b.t.Fatalf("applying weight %d once more: %v", weight, err)
+		}
+		changes = append(changes, more...)
+	}
 	return changes
 }
 
@@ -104,7 +111,7 @@ func (b bench) left() []client.Object {
 func (b bench) managed() []client.Object {
 	b.t.Helper()
 	objects := b.left()
-	if len(objects) == 0 {
+	if len(objects) == 0 && !b.Rests {
 		b.t.Fatal("the router manages no object")
 	}
 	return objects

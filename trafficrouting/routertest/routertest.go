@@ -47,6 +47,9 @@ type Harness struct {
 	Routes map[string][]trafficrouting.ManagedRoute
 	// Additional says that the router gives the sides of Experiments their weights.
 	Additional bool
+	// Rests says that the router makes objects only while the canary has a weight, and takes two calls to
+	// take them away: the first takes their traffic, the second deletes them.
+	Rests bool
 	// Selects says that the router selects revisions by the hashes of their pods.
 	Selects bool
 	// Steal makes a managed object somebody else's; nil for a router that owns no object.

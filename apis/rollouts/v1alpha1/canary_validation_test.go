@@ -193,7 +193,7 @@ func TestValidateTrafficRouting(t *testing.T) {
 					SMI: &v1alpha1.SMITrafficRouting{}, MaxTrafficWeight: ptr[int32](1000),
 				}
 			},
-			[]string{at + `.maxTrafficWeight: Forbidden: only nginx and plugins count in other totals than 100, not smi: remove it`},
+			[]string{at + `.maxTrafficWeight: Forbidden: only nginx, gatewayAPI and plugins count in other totals than 100, not smi: remove it`},
 		},
 		{
 			"a load balancer needs a port and a sane stickiness",

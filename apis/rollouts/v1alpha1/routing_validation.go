@@ -80,9 +80,9 @@ func validateMaxTrafficWeight(t *RolloutTrafficRouting, at *field.Path) field.Er
 	switch {
 	case total == nil:
 		return nil
-	case t.Nginx == nil && len(t.Plugins) == 0:
+	case t.Nginx == nil && t.GatewayAPI == nil && len(t.Plugins) == 0:
 		return field.ErrorList{field.Forbidden(at, fmt.Sprintf(
-			"only nginx and plugins count in other totals than 100, not %s: remove it", strings.Join(t.Routers(), ", ")))}
+			"only nginx, gatewayAPI and plugins count in other totals than 100, not %s: remove it", strings.Join(t.Routers(), ", ")))}
 	case *total < 1 || *total > MaxTrafficWeightLimit:
 		return field.ErrorList{field.Invalid(at, *total, fmt.Sprintf("must be between 1 and %d", MaxTrafficWeightLimit))}
 	}

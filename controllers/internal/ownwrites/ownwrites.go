@@ -14,6 +14,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -162,7 +163,7 @@ func look(ctx context.Context, cache client.Reader, written client.Object) (sigh
 	}
 	// Only the version is read, so the object of the cache need not be copied.
 	err := cache.Get(ctx, client.ObjectKeyFromObject(written), cached, client.UnsafeDisableDeepCopy)
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) { // its kind may be gone with it
 		return absent, nil
 	}
 	if err != nil {

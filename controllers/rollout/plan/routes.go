@@ -73,7 +73,7 @@ func safeRoutes(w world, want target) []trafficrouting.ManagedRoute {
 		return w.Traffic.Routes
 	case behind != want.canary || w.replicas > 0 && w.capacity(behind) == 0:
 		return nil
-	case w.replicas == 0 || w.scaled():
+	case w.replicas == 0 || w.enough(w.canarySize(w.stepWeight())):
 		return want.routes
 	}
 	var safe []trafficrouting.ManagedRoute
