@@ -39,7 +39,7 @@ func cacheOptions(o *options, namespace string) (cache.Options, error) {
 			&appsv1.ReplicaSet{}:                {Label: hashed},
 			&corev1.Pod{}:                       {Label: hashed},
 			&corev1.Service{}:                   {Transform: stripStatus},
-			&networkingv1.Ingress{}:             {Transform: stripStatus},
+			&networkingv1.Ingress{}:             {Transform: ingressTransform(o)},
 		},
 	}
 	if namespace != "" {
@@ -109,6 +109,14 @@ func requirement(key string, op selection.Operator, values ...string) (labels.Se
 		return nil, fmt.Errorf("selecting by label %s: %w", key, err)
 	}
 	return labels.NewSelector().Add(*r), nil
+}
+
+// ingressTransform keeps the names of load balancers only where they are asked what they serve.
+func ingressTransform(o *options) toolscache.TransformFunc {
+	if o.verifyTargets {
+		return cache.TransformStripManagedFields()
+	}
+	return stripStatus
 }
 
 // stripStatus leaves out what a load balancer reports, beside what is left out of every object.

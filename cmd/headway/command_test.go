@@ -59,7 +59,7 @@ func TestFlagsWithoutEffectAreLogged(t *testing.T) {
 	var out bytes.Buffer
 	args := []string{"--kubeconfig=nowhere/config", "--istio-api-version=v1beta1", "--alb-ingress-classes=a,b", "--logformat=json"}
 	execute(context.Background(), args, &out, &out)
-	for _, want := range []string{`"flag":"--istio-api-version","reason":"this router is not served yet"`, `"flag":"--alb-ingress-classes"`} {
+	for _, want := range []string{`"flag":"--istio-api-version","reason":"the version that the cluster serves is found by itself"`, `"flag":"--alb-ingress-classes"`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("not logged: %s\n%s", want, out.String())
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/headway-rollouts/headway/controllers/analysisrun"
 	"github.com/headway-rollouts/headway/controllers/experiment"
 	"github.com/headway-rollouts/headway/controllers/rollout"
+	"github.com/headway-rollouts/headway/trafficrouting/alb"
 )
 
 // prometheusAddress names the variable with the server of metrics that name none.
@@ -43,6 +44,8 @@ type surroundings struct {
 	sights cache.Cache
 	// mesh is nil unless Istio's objects are in another cluster.
 	mesh cluster.Cluster
+	// loadBalancers is nil unless AWS is asked what they serve.
+	loadBalancers alb.LoadBalancers
 	// namespace is the only one; empty is all of them.
 	namespace string
 }
@@ -95,6 +98,7 @@ func addRollouts(mgr manager.Manager, o *options, recorder record.EventRecorder,
 		Sights:           around.sights,
 		Cache:            mgr.GetCache(),
 		Mesh:             around.mesh,
+		LoadBalancers:    around.loadBalancers,
 		Namespace:        around.namespace,
 		Recorder:         recorder,
 		Clock:            clock.RealClock{},

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/headway-rollouts/headway/analysis/egress"
+	"github.com/headway-rollouts/headway/trafficrouting/alb/elbv2"
 )
 
 // portOff is the value of a port flag that serves nothing; 0 takes any free port.
@@ -43,6 +44,10 @@ type options struct {
 	// addressPolicy is what --metric-address-policy says, and addresses what it means.
 	addressPolicy []string
 	addresses     egress.Policy
+
+	// verifyTargets asks AWS what load balancers serve, by the tag of their target groups.
+	verifyTargets bool
+	tagKey        string
 
 	leaderElect                               bool
 	leaseDuration, renewDeadline, retryPeriod time.Duration
@@ -91,6 +96,9 @@ func (o *options) bind(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.addressPolicy, "metric-address-policy", nil, "addresses that metrics may reach, the first rule that fits decides: "+
 		"allow: or deny: and a prefix such as 10.0.0.0/8, or loopback, link-local, metadata, private, all; "+
 		"without a rule that fits, all but the node's own, metadata services and the API server")
+	fs.BoolVar(&o.verifyTargets, "aws-verify-target-group", false, "ask AWS whether its load balancers serve what Ingresses say, and wait until they do; needs rights to describe them")
+	fs.BoolVar(&o.verifyTargets, "alb-verify-weight", false, "earlier name of --aws-verify-target-group")
+	fs.StringVar(&o.tagKey, "alb-tag-key-resource-id", elbv2.DefaultTagKey, "tag of target groups that names the Ingress and the Service they are for")
 	fs.BoolVar(&o.leaderElect, "leader-elect", o.leaderElect, "act only while holding the Lease, so that several replicas can run")
 	fs.DurationVar(&o.leaseDuration, "leader-election-lease-duration", o.leaseDuration, "how long a Lease that is not renewed keeps the others waiting")
 	fs.DurationVar(&o.renewDeadline, "leader-election-renew-deadline", o.renewDeadline, "how long the leader tries to renew before it gives up")

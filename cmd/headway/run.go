@@ -20,6 +20,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting/alb/elbv2"
 )
 
 // shutdownGrace leaves ten of a pod's thirty seconds to release the Lease and send the last Events.
@@ -51,7 +52,13 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := addControllers(mgr, o, surroundings{sights, mesh, at.namespace}); err != nil { //nolint:contextcheck // SetupWithManager takes no context.
+	around := surroundings{sights: sights, mesh: mesh, namespace: at.namespace}
+	if o.verifyTargets {
+		if around.loadBalancers, err = elbv2.FromEnvironment(ctx, o.tagKey); err != nil {
+			return fmt.Errorf("preparing --aws-verify-target-group: %w", err)
+		}
+	}
+	if err := addControllers(mgr, o, around); err != nil { //nolint:contextcheck // SetupWithManager takes no context.
 		return err
 	}
 	if err := warm(ctx, mgr.GetCache(), warmed(o)); err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/headway-rollouts/headway/controllers/internal/outcome"
 	"github.com/headway-rollouts/headway/controllers/internal/ownwrites"
 	"github.com/headway-rollouts/headway/controllers/rollout/plan"
+	"github.com/headway-rollouts/headway/trafficrouting/alb"
 )
 
 // Options are what the controller needs from the process around it.
@@ -38,6 +39,8 @@ type Options struct {
 	Cache cache.Cache
 	// Mesh is the cluster that has the VirtualServices and DestinationRules; nil is the one of the Rollouts.
 	Mesh cluster.Cluster
+	// LoadBalancers asks AWS what Ingresses came to; nil believes the Ingresses.
+	LoadBalancers alb.LoadBalancers
 	// Namespace is the only one that is watched; empty is all of them.
 	Namespace string
 	// Recorder sends Events; required.
@@ -63,6 +66,7 @@ type Reconciler struct {
 	workloads workloads
 	// objects are those that routers read: of the cluster of the Rollouts, and of the mesh if it is another one.
 	objects []*ondemand.Objects
+	balancers balancers
 	// meshWrites are those to a mesh in another cluster.
 	meshWrites ownwrites.Log
 }
@@ -117,6 +121,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, r.unreadable(ctx, &ro, fmt.Errorf("observing: %w", err))
 	}
 	p := plan.Make(seen.Snapshot)
+	p.Wake = r.askAgain(seen, p.Wake)
 	actErr := r.act(ctx, seen, p.Actions)
 	return r.report(ctx, seen, p, actErr)
 }
@@ -153,6 +158,7 @@ func (r *Reconciler) forget(key client.ObjectKey) {
 	r.deferred.Forget(key)
 	r.metrics.forget(key)
 	r.workloads.forget(key)
+	r.balancers.forget(key)
 }
 
 // mesh reads and writes what meshes have.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
@@ -21,6 +22,10 @@ type empty struct{ client.Client }
 func (empty) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
 	return apierrors.NewNotFound(schema.GroupResource{Resource: "rollouts"}, key.Name)
 }
+
+func (empty) List(context.Context, client.ObjectList, ...client.ListOption) error { return nil }
+
+func (empty) RESTMapper() meta.RESTMapper { return meta.NewDefaultRESTMapper(nil) }
 
 func TestARolloutThatIsGoneLeavesNoSeries(t *testing.T) {
 	r := New(Options{Client: empty{}, Recorder: record.NewFakeRecorder(1)})

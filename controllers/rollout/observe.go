@@ -59,7 +59,7 @@ func (r *Reconciler) observe(ctx context.Context, ro *v1alpha1.Rollout) (*observ
 	if err := r.observePods(ctx, seen); err != nil {
 		return nil, err
 	}
-	for _, read := range []func(context.Context, *observed) error{r.observeServices, r.observeTraffic, r.checkTemplates} {
+	for _, read := range []func(context.Context, *observed) error{r.observeServices, r.observeTraffic, r.observeBalancers, r.checkTemplates} {
 		if err := seen.invalidOr(read(ctx, seen)); err != nil {
 			return nil, err
 		}

@@ -41,7 +41,7 @@ func (r *Reconciler) router(objects, mesh client.Client) trafficrouting.Router {
 	c := client.WithFieldOwner(objects, fieldManager)
 	return trafficrouting.All(
 		istio.New(client.WithFieldOwner(mesh, fieldManager)),
-		nginx.New(c), alb.New(c), smi.New(c), ambassador.New(c), traefik.New(c), apisix.New(c), gatewayapi.New(c),
+		nginx.New(c), alb.New(c, r.balancers.verifier), smi.New(c), ambassador.New(c), traefik.New(c), apisix.New(c), gatewayapi.New(c),
 	)
 }
 
@@ -66,7 +66,7 @@ func routerNamesOf(ro *v1alpha1.Rollout) string {
 
 // steered are the objects that one router reads besides Ingresses.
 type steered struct {
-	// kinds are in the versions that the router may ask for.
+	// kinds are in the versions that the router may ask for, the one that it prefers first.
 	kinds []schema.GroupVersionKind
 	// names are those that the spec of a Rollout names.
 	names func(*v1alpha1.Rollout) []string
@@ -74,11 +74,17 @@ type steered struct {
 	keys func(kind string, obj metav1.Object) []string
 }
 
+// istioNames does not tell a VirtualService from a DestinationRule of its name.
+func istioNames(ro *v1alpha1.Rollout) []string {
+	services, rules := istio.Names(ro)
+	return append(services, rules...)
+}
+
 func byName(_ string, obj metav1.Object) []string { return []string{trafficrouting.Key(obj)} }
 
 // steeredKinds are the kinds that clusters serve only where the mesh or ingress is installed.
 var steeredKinds = []steered{
-	{istio.Kinds(), istio.Names, byName},
+	{istio.Kinds(), istioNames, byName},
 	{smi.Kinds(), smi.Names, byName},
 	{ambassador.Kinds(), ambassador.Names, byName},
 	{traefik.Kinds(), traefik.Names, byName},
@@ -213,17 +219,19 @@ const scanPage = 500
 // name another router by now. It runs once, with the first lease, and reads metadata alone.
 func (r *Reconciler) scan(ctx context.Context) error {
 	log := ctrl.LoggerFrom(ctx)
+	served := map[schema.GroupKind]bool{}
 	for _, s := range steeredKinds {
 		for _, kind := range s.kinds {
+			if _, err := r.Client.RESTMapper().RESTMapping(kind.GroupKind(), kind.Version); err != nil || served[kind.GroupKind()] {
+				continue // most clusters serve one or two of these kinds, and all versions have the same objects
+			}
+			served[kind.GroupKind()] = true
 			held, err := r.holdsAny(ctx, kind)
 			if err == nil && held {
 				err = r.objects[0].Begin(ctx, kind)
 			}
 			if err != nil {
 				log.Info("Cannot see whether routes of earlier specs are left", "kind", kind.Kind, "group", kind.Group, "reason", err.Error())
-			}
-			if held {
-				break // the other versions are of the same objects
 			}
 		}
 	}
@@ -232,9 +240,6 @@ func (r *Reconciler) scan(ctx context.Context) error {
 
 // holdsAny reports whether an object of a kind carries the mark of a Rollout, or was made for one.
 func (r *Reconciler) holdsAny(ctx context.Context, kind schema.GroupVersionKind) (bool, error) {
-	if _, err := r.Client.RESTMapper().RESTMapping(kind.GroupKind(), kind.Version); err != nil {
-		return false, nil //nolint:nilerr // Most clusters serve one or two of these kinds.
-	}
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 	for {

@@ -96,6 +96,7 @@ func (r *Reconciler) onDemand(mgr ctrl.Manager) *func(source.Source) error {
 		Client: r.Client, Cache: mgr.GetCache(), Live: r.Live, Namespace: r.Namespace,
 		Indexes: map[string]func(metav1.Object) []string{ownerIndex: trafficrouting.OwnerKeys, markIndex: trafficrouting.MarkKeys},
 		Watch:   wake(mgr.GetCache()),
+		Now:     r.Clock.Now,
 	}
 	if r.ClusterTemplates && r.Sights != nil {
 		options.WatchDefinitions = func() error {
@@ -104,6 +105,9 @@ func (r *Reconciler) onDemand(mgr ctrl.Manager) *func(source.Source) error {
 	}
 	r.objects = []*ondemand.Objects{ondemand.New(options)}
 	r.Client = r.objects[0]
+	if r.LoadBalancers != nil {
+		r.balancers.verifier = alb.NewVerifier(r.Client, r.LoadBalancers, r.Clock)
+	}
 	if r.Mesh != nil { // its definitions are not watched: a kind that is missing there is asked for every 20 s
 		options.Client, options.Cache, options.Live = r.Mesh.GetClient(), r.Mesh.GetCache(), r.Mesh.GetAPIReader()
 		options.Watch, options.WatchDefinitions = wake(r.Mesh.GetCache()), nil

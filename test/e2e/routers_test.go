@@ -54,8 +54,7 @@ func TestTheIstioSampleRunsToTheEnd(t *testing.T) {
 	for _, v := range versions[1:] { // the first is as the sample has it
 		weights = append(weights, istioWeights(v)["web-canary"])
 	}
-	// 100 needs no write of its own: the stable side takes over, and then the weight goes.
-	if diff := cmp.Diff([]int64{5, 20, 50, 0}, weights); diff != "" {
+	if diff := cmp.Diff([]int64{5, 20, 50, 100, 0}, weights); diff != "" {
 		t.Errorf("the weight after each write (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(given.Object["spec"], versions[len(versions)-1].Object["spec"]); diff != "" {

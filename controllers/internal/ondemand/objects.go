@@ -9,8 +9,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -40,10 +42,20 @@ type Options struct {
 	// Watch begins to hear of the objects of a kind; it is called once for each, before the first is read.
 	Watch func(schema.GroupVersionKind) error
 	// WatchDefinitions begins to hear of CustomResourceDefinitions; it is called once, before the first kind
-	// is asked for. nil where their watch is not permitted: missing kinds are then asked for again and again,
-	// as slowly as their readers ask, and one whose definition goes is not noticed.
+	// is asked for. nil where their watch is not permitted: a missing kind is then looked for again after a
+	// while, and one whose definition goes is not noticed.
 	WatchDefinitions func() error
+	// Now is the time.
+	Now func() time.Time
 }
+
+const (
+	// forgotten is for how long a missing kind is believed to be missing where definitions are not heard of.
+	forgotten = 20 * time.Second
+	// unsettled is how long after its definition came a kind may seem to be missing: the API server
+	// tells of it a moment later.
+	unsettled = 30 * time.Second
+)
 
 // Objects is a client of all kinds: what it is asked of unstructured objects it answers from the cache,
 // and all else the wrapped client does. A kind that is not served is an error for which
@@ -57,6 +69,14 @@ type Objects struct {
 	definitions bool
 	watched     map[schema.GroupVersionKind]schema.GroupResource
 	gone        map[schema.GroupResource]bool
+	missing     map[schema.GroupVersionKind]missing
+	welcomed    map[string]time.Time // by group
+}
+
+// missing is a kind that the API server did not know, and when.
+type missing struct {
+	err error
+	at  time.Time
 }
 
 var _ client.Client = (*Objects)(nil)
@@ -66,6 +86,7 @@ func New(options Options) *Objects {
 	return &Objects{
 		Client: options.Client, options: options,
 		watched: map[schema.GroupVersionKind]schema.GroupResource{}, gone: map[schema.GroupResource]bool{},
+		missing: map[schema.GroupVersionKind]missing{}, welcomed: map[string]time.Time{},
 	}
 }
 
@@ -129,6 +150,8 @@ func (o *Objects) Welcome(resource schema.GroupResource) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.gone, resource)
+	o.welcomed[resource.Group] = o.options.Now()
+	maps.DeleteFunc(o.missing, func(kind schema.GroupVersionKind, _ missing) bool { return kind.Group == resource.Group })
 }
 
 // ready reports no error when the cache of a kind is filled.
@@ -232,7 +255,28 @@ func empty(kind schema.GroupVersionKind) *unstructured.Unstructured {
 	return obj
 }
 
-// mapper is a RESTMapper that believes the definitions. Whoever asks it for a kind hears of its coming and going.
+// recall is the error of a kind that was missing when it was last looked for; nil when it is to be looked for.
+func (o *Objects) recall(kind schema.GroupVersionKind) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	known, ok := o.missing[kind]
+	if !ok || !o.definitions && o.options.Now().Sub(known.at) > forgotten {
+		return nil
+	}
+	return known.err
+}
+
+// miss remembers that a kind was missing at a time, unless its definition has come since, or a moment before.
+func (o *Objects) miss(kind schema.GroupVersionKind, at time.Time, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if came, ok := o.welcomed[kind.Group]; !ok || at.Sub(came) > unsettled {
+		o.missing[kind] = missing{err, at}
+	}
+}
+
+// mapper is a RESTMapper that believes the definitions. Whoever asks it for a kind hears of its coming
+// and going, and a kind that is missing is not looked for again until it comes.
 type mapper struct {
 	meta.RESTMapper
 
@@ -244,6 +288,22 @@ func (m mapper) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RE
 	if err := m.objects.hear(); err != nil {
 		return nil, err
 	}
+	if len(versions) != 1 {
+		return m.find(kind, versions...)
+	}
+	one := kind.WithVersion(versions[0])
+	if err := m.objects.recall(one); err != nil {
+		return nil, err
+	}
+	asked := m.objects.options.Now()
+	mapping, err := m.find(kind, versions...)
+	if meta.IsNoMatchError(err) {
+		m.objects.miss(one, asked, err)
+	}
+	return mapping, err
+}
+
+func (m mapper) find(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
 	mapping, err := m.RESTMapper.RESTMapping(kind, versions...)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // It stands in for the mapper it wraps.

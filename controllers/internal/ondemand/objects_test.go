@@ -76,6 +76,7 @@ func newScene(t *testing.T, config func(*rest.Config)) *scene {
 		Indexes:          map[string]func(metav1.Object) []string{"team": func(o metav1.Object) []string { return []string{o.GetLabels()["team"]} }},
 		Watch:            func(schema.GroupVersionKind) error { s.watches.Add(1); return nil },
 		WatchDefinitions: func() error { s.heard.Add(1); return nil },
+		Now:              time.Now,
 	})
 	return s
 }
@@ -147,6 +148,7 @@ func TestAKindThatComesAndGoes(t *testing.T) {
 		t.Fatalf("before its definition: %v, want no match", err)
 	}
 	s.define("fleet", "Fleet")
+	s.Welcome(schema.GroupResource{Group: "example.com", Resource: "fleets"})
 	s.make(ns, "Fleet")
 	kube.Eventually(t, 20*time.Second, func() error { return s.get(ns, "Fleet") })
 
@@ -185,5 +187,62 @@ func TestAnotherNamespaceThanTheOnlyOneIsForbidden(t *testing.T) {
 	s.options.Namespace = "shop"
 	if err := s.get("bank", "Mesh"); !apierrors.IsForbidden(err) {
 		t.Errorf("error %v, want forbidden", err)
+	}
+}
+
+// asking counts how often the API server is asked for a kind.
+type asking struct {
+	meta.RESTMapper
+
+	asked *int
+}
+
+func (a asking) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+	*a.asked++
+	return nil, &meta.NoKindMatchError{GroupKind: kind, SearchedVersions: versions}
+}
+
+type mapped struct {
+	client.Client
+
+	mapper meta.RESTMapper
+}
+
+func (m mapped) RESTMapper() meta.RESTMapper { return m.mapper }
+
+func TestAMissingKindIsLookedForOnceUntilItsDefinitionComes(t *testing.T) {
+	t.Parallel()
+	for name, heard := range map[string]bool{"where definitions are heard of": true, "where they are not": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked, now := 0, time.Unix(1_000_000, 0)
+			options := Options{Client: mapped{mapper: asking{asked: &asked}}, Now: func() time.Time { return now }}
+			if heard {
+				options.WatchDefinitions = func() error { return nil }
+			}
+			o := New(options)
+			look := func(want int, when string) {
+				t.Helper()
+				for range 3 {
+					if _, err := o.RESTMapper().RESTMapping(kindOf("Mesh").GroupKind(), "v1"); !meta.IsNoMatchError(err) {
+						t.Fatalf("%s: error %v", when, err)
+					}
+				}
+				if asked != want {
+					t.Errorf("%s it was looked for %d times, want %d", when, asked, want)
+				}
+			}
+			look(1, "at first")
+			now = now.Add(forgotten + time.Second)
+			afterAWhile := 2
+			if heard {
+				afterAWhile = 1
+			}
+			look(afterAWhile, "after a while")
+			o.Welcome(schema.GroupResource{Group: "example.com", Resource: "meshes"})
+			look(afterAWhile+3, "just after its definition came")
+			now = now.Add(unsettled + time.Second)
+			look(afterAWhile+4, "later")
+		})
 	}
 }

@@ -29,10 +29,19 @@ type Snapshot struct {
 	CollisionCount *int32
 	Services       Services
 	Traffic        trafficrouting.Observed
+	// Balancers are the load balancers that were asked what they serve; nil when none was asked, so
+	// that what the status says is still true.
+	Balancers *Balancers
 	// Analyses are the AnalysisRuns and Experiments of the Rollout, oldest first; verdicts only.
 	Analyses []Analysis
 	// Pods are the pods of the revisions that PodsOf names, and of no others.
 	Pods []Pod
+}
+
+// Balancers are load balancers and their target groups, as the status has them.
+type Balancers struct {
+	ALB  *v1alpha1.ALBStatus
+	ALBs []v1alpha1.ALBStatus
 }
 
 // Revision is what matters about one ReplicaSet.

@@ -26,12 +26,24 @@ func status(w world) v1alpha1.RolloutStatus {
 	st.Abort, st.AbortedAt = w.abort.Decided, abortedAt(w)
 	st.RestartedAt = restartedAt(w)
 	st.Canary, st.BlueGreen = canaryStatus(w), blueGreenStatus(w)
+	st.ALB, st.ALBs = balancers(w)
 	st.InitialAnalysisRunStatus = initialStatus(w)
 	st.Duration = duration(w, st)
 	st.Conditions = conditions(w, st)
 	st.Phase, st.Message = phase(w, st)
 	st.Why = keepSince(w, why(w.at(st), st))
 	return st
+}
+
+// balancers are the load balancers that were last asked what they serve, while the routes are theirs.
+func balancers(w world) (*v1alpha1.ALBStatus, []v1alpha1.ALBStatus) {
+	switch {
+	case !w.routed() || w.canary.TrafficRouting.ALB == nil:
+		return nil, nil
+	case w.Balancers == nil || len(w.Balancers.ALBs) == 0:
+		return w.old.ALB, w.old.ALBs
+	}
+	return w.Balancers.ALB, w.Balancers.ALBs
 }
 
 // at is the world at the step that a status records, for whoever speaks of that step.

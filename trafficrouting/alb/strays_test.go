@@ -1,0 +1,272 @@
+package alb
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
+	"github.com/headway-rollouts/headway/trafficrouting"
+)
+
+const (
+	shared50 = `{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":"canary","ServicePort":"80","Weight":50},{"ServiceName":"stable","ServicePort":"80","Weight":50}]}}`
+	shared0  = `{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":"canary","ServicePort":"80","Weight":0},{"ServiceName":"stable","ServicePort":"80","Weight":100}]}}`
+	home     = `{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":"stable","ServicePort":"80","Weight":100}]}}`
+	ours     = `{"web":["alb.ingress.kubernetes.io/actions.root"]}`
+	mark     = `{"rollout":"shop/web","stable":"stable","canary":"canary"}`
+)
+
+// atHalf is a world in which both Ingresses share 50 of 100 with the canary.
+func atHalf(t *testing.T) client.Client {
+	t.Helper()
+	c := world(t, ingress("a"), ingress("b"))
+	apply(t, c, rollout("a", "b"), splitOf(50))
+	return c
+}
+
+func TestAnIngressTakenOutOfTheSpecIsReleasedAtOnce(t *testing.T) {
+	c, ro := atHalf(t), rollout("b")
+	if diff := cmp.Diff(trafficrouting.Observed{Exists: true, CanaryWeight: 50}, observe(t, c, ro)); diff != "" {
+		t.Errorf("observed before (-want +got):\n%s", diff)
+	}
+	if changes := apply(t, c, ro, splitOf(50)); len(changes) != 1 {
+		t.Errorf("changes %v, want one", changes)
+	}
+	wantAnnotations(t, c, "a", map[string]string{rootAction: home})
+	wantAnnotations(t, c, "b", map[string]string{rootAction: shared50, ManagedAnnotation: ours, v1alpha1.RoutedByAnnotation: mark})
+	if diff := cmp.Diff(trafficrouting.Observed{Exists: true, CanaryWeight: 50, InSync: true}, observe(t, c, ro)); diff != "" {
+		t.Errorf("observed after (-want +got):\n%s", diff)
+	}
+}
+
+func TestARolloutWithoutARouterHasItsTrafficTakenHomeWhenTheSplitSaysSo(t *testing.T) {
+	c, ro := atHalf(t), rollout("a", "b")
+	ro.Spec.Strategy.Canary.TrafficRouting = nil
+	if diff := cmp.Diff(trafficrouting.Observed{Exists: true, CanaryWeight: 50, InSync: true}, observe(t, c, ro)); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+	if changes := apply(t, c, ro, splitOf(20)); len(changes) > 0 {
+		t.Errorf("changes %v while no other route carries the weight, want none", changes)
+	}
+	apply(t, c, ro, splitOf(0))
+	for _, name := range []string{"a", "b"} {
+		wantAnnotations(t, c, name, map[string]string{rootAction: home})
+	}
+	if diff := cmp.Diff(trafficrouting.Observed{InSync: true}, observe(t, c, ro)); diff != "" {
+		t.Errorf("observed after (-want +got):\n%s", diff)
+	}
+}
+
+func TestAWrongSpecKeepsItsTrafficUntilItIsToGoHome(t *testing.T) {
+	c, ro := atHalf(t), rollout("a", "b")
+	ro.Spec.Strategy.Canary.TrafficRouting.ALB.Ingress = "a"
+	router, ref := New(c, nil), trafficrouting.Ref{Rollout: ro}
+	seen, err := router.Observe(t.Context(), ref)
+	if diff := cmp.Diff(trafficrouting.Observed{Exists: true, CanaryWeight: 50, InSync: true}, seen); diff != "" || err == nil {
+		t.Errorf("observed, error %v (-want +got):\n%s", err, diff)
+	}
+	for _, step := range []struct {
+		weight int32
+		action string
+		writes int
+	}{{20, shared50, 0}, {0, home, 2}, {0, home, 0}} {
+		changes, err := router.Apply(t.Context(), ref, splitOf(step.weight))
+		if len(changes) != step.writes || err == nil {
+			t.Errorf("weight %d: changes %v and error %v, want %d and one about the field", step.weight, changes, err, step.writes)
+		}
+		wantAnnotations(t, c, "a", map[string]string{rootAction: step.action, ManagedAnnotation: ours, v1alpha1.RoutedByAnnotation: mark})
+	}
+}
+
+func TestAnAbortReachesAnIngressWhoseRuleIsGone(t *testing.T) {
+	c, ref := atHalf(t), trafficrouting.Ref{Rollout: rollout("a", "b")}
+	broken := stored(t, c, "a")
+	broken.Spec.Rules[0].HTTP.Paths = broken.Spec.Rules[0].HTTP.Paths[:1]
+	if err := c.Update(t.Context(), broken); err != nil {
+		t.Fatal(err)
+	}
+	router := New(c, nil)
+	for _, step := range []struct {
+		weight int32
+		action string
+	}{{20, shared50}, {0, home}, {0, home}} {
+		_, err := router.Apply(t.Context(), ref, splitOf(step.weight))
+		var invalid *field.Error
+		if !errors.As(err, &invalid) {
+			t.Errorf("weight %d: error %v, want one that names the Ingress", step.weight, err)
+		}
+		wantAnnotations(t, c, "a", map[string]string{rootAction: step.action, ManagedAnnotation: ours, v1alpha1.RoutedByAnnotation: mark})
+	}
+	wantAnnotations(t, c, "b", map[string]string{rootAction: shared0, ManagedAnnotation: ours, v1alpha1.RoutedByAnnotation: mark})
+}
+
+func TestAWeightReachesTheOthersWhenOneIngressFails(t *testing.T) {
+	refusal := errors.New("admission webhook says no")
+	for _, failing := range []string{"a", "b"} {
+		base := atHalf(t)
+		c := interceptor.NewClient(base.(client.WithWatch), interceptor.Funcs{
+			Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, patch client.Patch, opts ...client.PatchOption) error {
+				if obj.GetName() == failing {
+					return refusal
+				}
+				return c.Patch(ctx, obj, patch, opts...)
+			},
+		})
+		ref := trafficrouting.Ref{Rollout: rollout("a", "b")}
+		changes, err := New(c, nil).Apply(t.Context(), ref, splitOf(0))
+		if len(changes) != 1 || !errors.Is(err, refusal) {
+			t.Errorf("%s fails: changes %v and error %v, want one change and the refusal", failing, changes, err)
+		}
+		if diff := cmp.Diff(trafficrouting.Observed{Exists: true, CanaryWeight: 50}, observe(t, c, ref.Rollout)); diff != "" {
+			t.Errorf("%s fails: observed the largest weight, out of sync (-want +got):\n%s", failing, diff)
+		}
+	}
+}
+
+func TestOneOfSeveralIngressesMissingDoesNotHideTheWeightOfTheOther(t *testing.T) {
+	c, ref := atHalf(t), trafficrouting.Ref{Rollout: rollout("a", "b")}
+	if err := c.Delete(t.Context(), stored(t, c, "a")); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := New(c, nil).Observe(t.Context(), ref)
+	if diff := cmp.Diff(trafficrouting.Observed{CanaryWeight: 50}, seen); diff != "" || err == nil {
+		t.Errorf("observed, error %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// other is a second Rollout with its own Services and its own action in the same Ingress.
+func other(root string, ingresses ...string) *v1alpha1.Rollout {
+	ro := rollout(ingresses...)
+	ro.Name, ro.UID = "other", "other-uid"
+	canary := ro.Spec.Strategy.Canary
+	canary.StableService, canary.CanaryService, canary.TrafficRouting.ALB.RootService = "other-stable", "other-canary", root
+	return ro
+}
+
+func splitFor(ro *v1alpha1.Rollout, weight int32, routes ...trafficrouting.ManagedRoute) trafficrouting.Split {
+	split := splitOf(weight, routes...)
+	split.Stable.Service, split.Canary.Service = ro.CanaryServices()
+	return split
+}
+
+func TestTwoRolloutsShareAnIngressWithAnActionEach(t *testing.T) {
+	c := world(t, ingress("web", ruleFor("a", routePath("root")), ruleFor("b", routePath("other-root"))))
+	one, two := rollout("web"), other("other-root", "web")
+	apply(t, c, one, splitOf(50))
+	apply(t, c, two, splitFor(two, 30))
+	for ro, weight := range map[*v1alpha1.Rollout]int32{one: 50, two: 30} {
+		if diff := cmp.Diff(trafficrouting.Observed{Exists: true, CanaryWeight: weight, InSync: true}, observe(t, c, ro)); diff != "" {
+			t.Errorf("%s observed (-want +got):\n%s", ro.Name, diff)
+		}
+		if changes := apply(t, c, ro, splitFor(ro, weight)); len(changes) > 0 {
+			t.Errorf("%s: changes %v, want none", ro.Name, changes)
+		}
+	}
+	otherAction := "alb.ingress.kubernetes.io/actions.other-root"
+	other30 := `{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":"other-canary","ServicePort":"80","Weight":30},{"ServiceName":"other-stable","ServicePort":"80","Weight":70}]}}`
+	wantAnnotations(t, c, "web", map[string]string{
+		rootAction: shared50, otherAction: other30, v1alpha1.RoutedByAnnotation: mark,
+		ManagedAnnotation: `{"other":["alb.ingress.kubernetes.io/actions.other-root"],"web":["alb.ingress.kubernetes.io/actions.root"]}`,
+	})
+	gone := func(ro *v1alpha1.Rollout) *v1alpha1.Rollout {
+		left := &v1alpha1.Rollout{}
+		left.Name, left.Namespace = ro.Name, ro.Namespace
+		return left
+	}
+	apply(t, c, gone(one), trafficrouting.Split{})
+	wantAnnotations(t, c, "web", map[string]string{
+		rootAction: home, otherAction: other30, ManagedAnnotation: `{"other":["alb.ingress.kubernetes.io/actions.other-root"]}`,
+	})
+	apply(t, c, gone(two), trafficrouting.Split{}) // It has no mark: the managed annotation tells.
+	wantAnnotations(t, c, "web", map[string]string{
+		rootAction:  home,
+		otherAction: `{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":"other-stable","ServicePort":"80","Weight":100}]}}`,
+	})
+}
+
+func TestHeaderRoutesOfTwoRolloutsInOneIngressDoNotFight(t *testing.T) {
+	c := world(t, ingress("web", ruleFor("a", routePath("root")), ruleFor("b", routePath("other-root"))))
+	one := withRoute(rollout("web"), "vip", header("X", "vip"))
+	two := withRoute(other("other-root", "web"), "beta", header("X", "beta"))
+	route := func(ro *v1alpha1.Rollout) trafficrouting.ManagedRoute {
+		step := ro.Spec.Strategy.Canary.Steps[0].SetHeaderRoute
+		return trafficrouting.ManagedRoute{Name: step.Name, Headers: step.Match}
+	}
+	for range 2 {
+		for _, ro := range []*v1alpha1.Rollout{one, two} {
+			apply(t, c, ro, splitFor(ro, 0, route(ro)))
+		}
+	}
+	for _, ro := range []*v1alpha1.Rollout{one, two} {
+		if changes := apply(t, c, ro, splitFor(ro, 0, route(ro))); len(changes) > 0 {
+			t.Errorf("%s: changes %v, want none", ro.Name, changes)
+		}
+		want := trafficrouting.Observed{Exists: true, InSync: true, Routes: []trafficrouting.ManagedRoute{route(ro)}}
+		if diff := cmp.Diff(want, observe(t, c, ro)); diff != "" {
+			t.Errorf("%s observed (-want +got):\n%s", ro.Name, diff)
+		}
+	}
+	apply(t, c, one, splitOf(0))
+	rule := ruleFor("a", routePath("beta"), routePath("root"))
+	if diff := cmp.Diff(rule, stored(t, c, "web").Spec.Rules[0]); diff != "" {
+		t.Errorf("rule after one of the routes went (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnActionThatTwoRolloutsNameObeysTheFirst(t *testing.T) {
+	c := world(t, ingress("web"))
+	apply(t, c, rollout("web"), splitOf(50))
+	two := other("root", "web")
+	router, ref := New(c, nil), trafficrouting.Ref{Rollout: two}
+	_, observing := router.Observe(t.Context(), ref)
+	changes, applying := router.Apply(t.Context(), ref, splitFor(two, 0))
+	if observing == nil || applying == nil || len(changes) > 0 {
+		t.Errorf("errors %v and %v, changes %v, want two errors and no change", observing, applying, changes)
+	}
+	wantAnnotations(t, c, "web", map[string]string{rootAction: shared50, ManagedAnnotation: ours, v1alpha1.RoutedByAnnotation: mark})
+}
+
+func TestARouteThatIsNotAsWrittenHasNoMatchAndIsNotInSync(t *testing.T) {
+	ro := withRoute(rollout("web"), "vip", header("X", "vip"))
+	route := trafficrouting.ManagedRoute{Name: "vip", Headers: ro.Spec.Strategy.Canary.Steps[0].SetHeaderRoute.Match}
+	for name, spoil := range map[string]func(*networkingv1.Ingress){
+		"another action": func(i *networkingv1.Ingress) {
+			i.Annotations["alb.ingress.kubernetes.io/actions.vip"] = home
+		},
+		"other conditions": func(i *networkingv1.Ingress) {
+			i.Annotations["alb.ingress.kubernetes.io/conditions.vip"] = `[{"field":"source-ip"}]`
+		},
+		"no conditions, so that it takes every request": func(i *networkingv1.Ingress) {
+			delete(i.Annotations, "alb.ingress.kubernetes.io/conditions.vip")
+		},
+		"another path": func(i *networkingv1.Ingress) { i.Spec.Rules[0].HTTP.Paths[0].Path = "/beta" },
+		"no path":      func(i *networkingv1.Ingress) { i.Spec.Rules[0].HTTP.Paths = i.Spec.Rules[0].HTTP.Paths[1:] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := world(t, ingress("web"))
+			apply(t, c, ro, splitOf(20, route))
+			whole := stored(t, c, "web")
+			edited := whole.DeepCopy()
+			spoil(edited)
+			if err := c.Update(t.Context(), edited); err != nil {
+				t.Fatal(err)
+			}
+			want := trafficrouting.Observed{Exists: true, CanaryWeight: 20, Routes: []trafficrouting.ManagedRoute{{Name: "vip"}}}
+			if diff := cmp.Diff(want, observe(t, c, ro)); diff != "" {
+				t.Errorf("observed (-want +got):\n%s", diff)
+			}
+			apply(t, c, ro, splitOf(20, route))
+			again := stored(t, c, "web")
+			if diff := cmp.Diff([]any{whole.Annotations, whole.Spec}, []any{again.Annotations, again.Spec}); diff != "" {
+				t.Errorf("repaired (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

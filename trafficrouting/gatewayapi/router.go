@@ -1,0 +1,288 @@
+// Package gatewayapi makes the routes of the Gateway API obey a Split: HTTPRoutes, GRPCRoutes,
+// TCPRoutes and TLSRoutes, named or selected by label. It sets the weights of the backends that lead
+// to the stable and the canary Service, and adds the rules of managed routes before all others.
+//
+// It decides nothing, makes no object, and leaves other rules, backends and fields byte for byte. The
+// Rollout controller calls it, for trafficRouting.gatewayAPI and for the settings of the plugin
+// argoproj-labs/gatewayAPI, which mean the same.
+//
+// Where a rule leads to our two Services alone, their weights sum to the total of the Rollout. Where it
+// leads to others too, those keep their weights, and the sum of ours stays what it is: stable 100 and
+// another 100 become 80, 20 and 100 at 20 percent. A Service that stands in a rule twice gets its share
+// at the first place. While a route shares traffic it carries a mark and a label; at home it has neither.
+package gatewayapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/headway-rollouts/headway/trafficrouting"
+	"github.com/headway-rollouts/headway/trafficrouting/patch"
+)
+
+// Router routes by the rules of Gateway API routes.
+type Router struct {
+	client client.Client
+}
+
+var _ trafficrouting.Router = (*Router)(nil)
+
+// New makes a Router. The client's reads of routes, which are unstructured, should come from a cache,
+// which has to have trafficrouting.MarkIndex for every kind of them.
+func New(c client.Client) *Router {
+	return &Router{client: c}
+}
+
+// Type is the name of this router in metrics and events: that of the plugin.
+func (*Router) Type() string { return "GatewayAPI" }
+
+// Observe reports what the routes ask for, also those that the spec no longer names. It fails as Apply
+// would, with a *field.Error when the spec or a route is unusable, and still reports the rest.
+func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficrouting.Observed, error) {
+	w, invalid := r.world(ctx, ref)
+	if w.in.rollout == nil || w.unknown {
+		return trafficrouting.Observed{}, invalid
+	}
+	in, failures := w.in, []error{invalid}
+	seen, whole := in.observed(append(w.named, w.strays...))
+	seen.Exists = seen.Exists && !w.missing
+	split, possible := in.splitAt(seen)
+	split.Routes = slices.DeleteFunc(slices.Clone(split.Routes), namedOnly)
+	seen.InSync = whole && possible
+	for _, v := range w.named {
+		todo, err := in.todo(v, split)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("observing %s %s: %w", v.kind.name, v.obj.GetName(), err))
+		}
+		seen.InSync = seen.InSync && todo.Empty()
+		accepted, _ := Accepted(v.obj)
+		seen.Verified = both(seen.Verified, accepted)
+	}
+	seen.InSync = seen.InSync && (len(w.strays) == 0 || !in.releases(seen.CanaryWeight))
+	return seen, errors.Join(failures...)
+}
+
+// Apply makes every route carry the split, and brings those home that the spec no longer names. One that
+// fails does not keep the split from the others. While the spec or a route is unusable, a weight of 0
+// still reaches what was given traffic before.
+func (r *Router) Apply(ctx context.Context, ref trafficrouting.Ref, split trafficrouting.Split) ([]trafficrouting.Change, error) {
+	w, invalid := r.world(ctx, ref)
+	if w.in.rollout == nil || w.unknown {
+		return nil, invalid
+	}
+	if len(w.in.targets) > 0 {
+		if err := w.in.checkSplit(split); err != nil {
+			return nil, err
+		}
+	}
+	var changes []trafficrouting.Change
+	failures := []error{invalid}
+	obey := func(v view, split trafficrouting.Split, todo patch.Patch, err error) {
+		change, failure := r.send(ctx, v, split, todo)
+		changes = append(changes, change...)
+		if err = errors.Join(err, failure); err != nil {
+			failures = append(failures, fmt.Errorf("routing %s %s: %w", v.kind.name, v.obj.GetName(), err))
+		}
+	}
+	for _, v := range w.named {
+		todo, err := w.in.todo(v, split)
+		obey(v, split, todo, err)
+	}
+	for _, v := range w.strays {
+		if w.in.releases(split.Canary.Weight) {
+			todo, err := w.in.translate(v, w.in.homeSplit())
+			obey(v, w.in.homeSplit(), todo, err)
+		}
+	}
+	return changes, errors.Join(failures...)
+}
+
+// Waiting says which routes the gateways do not serve yet as they are, and why: it is the reason of an
+// Observed.Verified that is false.
+func (r *Router) Waiting(ctx context.Context, ref trafficrouting.Ref) ([]string, error) {
+	w, err := r.world(ctx, ref)
+	var reasons []string
+	for _, v := range w.named {
+		if _, why := Accepted(v.obj); why != "" {
+			reasons = append(reasons, why)
+		}
+	}
+	return reasons, err
+}
+
+// both is nil while neither can tell, and otherwise false unless all that can tell say true.
+func both(a, b *bool) *bool {
+	if a == nil || b != nil && !*b {
+		return b
+	}
+	return a
+}
+
+// world is what the cluster holds of the routes of one Rollout.
+type world struct {
+	in    intent
+	named []view
+	// strays carry the mark of the Rollout, and its spec does not name them.
+	strays []view
+	// missing tells that a route that the spec names could not be read.
+	missing bool
+	// unknown tells that the routes could not be listed, so that nothing is known of the rest.
+	unknown bool
+}
+
+// world reads it. Its error is about the spec, and about routes that cannot be read.
+func (r *Router) world(ctx context.Context, ref trafficrouting.Ref) (world, error) {
+	in, invalid := intentOf(ref.Rollout)
+	w := world{in: in}
+	if in.rollout == nil {
+		return w, invalid
+	}
+	named := map[string]bool{} // Also those that cannot be read: they are not strays.
+	position := map[string]int{}
+	failures := []error{invalid}
+	for _, t := range in.targets {
+		routes, err := r.find(ctx, in, t, named)
+		if err != nil {
+			failures, w.missing = append(failures, err), true
+			w.unknown = w.unknown || t.selector != nil && !isAboutSpec(err)
+		}
+		for _, found := range routes {
+			key := found.key()
+			if at, twice := position[key]; twice {
+				w.named[at].managed = w.named[at].managed || found.managed
+				continue
+			}
+			position[key] = len(w.named)
+			w.named = append(w.named, in.view(found))
+		}
+	}
+	strays, err := r.strays(ctx, in, named)
+	if err != nil {
+		failures, w.unknown = append(failures, err), true
+	}
+	w.strays = strays
+	return w, errors.Join(failures...)
+}
+
+func isAboutSpec(err error) bool {
+	var invalid *field.Error
+	return errors.As(err, &invalid)
+}
+
+// find reads the routes of one target, and notes which they are.
+func (r *Router) find(ctx context.Context, in intent, t target, named map[string]bool) ([]route, error) {
+	named[t.kind.name+"/"+in.namespace+"/"+t.name] = true
+	served, err := trafficrouting.Served(r.client.RESTMapper(), t.kind.groupKind(), t.kind.versions...)
+	if err != nil {
+		return nil, trafficrouting.Unreadable(t.path, t.kind.groupKind(), t.name, err)
+	}
+	if t.selector == nil {
+		obj := empty(served)
+		if err := r.client.Get(ctx, client.ObjectKey{Namespace: in.namespace, Name: t.name}, obj); err != nil {
+			return nil, trafficrouting.Unreadable(t.path, t.kind.groupKind(), t.name, err)
+		}
+		return []route{{t.kind, obj, t.path, t.managed}}, nil
+	}
+	objects, err := r.list(ctx, served, client.InNamespace(in.namespace), client.MatchingLabelsSelector{Selector: t.selector})
+	if err != nil {
+		return nil, trafficrouting.Unreadable(t.path, t.kind.groupKind(), t.selector.String(), err)
+	}
+	if len(objects) == 0 {
+		return nil, field.Invalid(t.path, t.selector.String(), fmt.Sprintf(
+			"no %s in namespace %s has these labels: add them to one, or select others", t.kind.name, in.namespace))
+	}
+	routes := make([]route, len(objects))
+	for i, obj := range objects {
+		routes[i] = route{t.kind, obj, t.path, t.managed}
+		named[routes[i].key()] = true
+	}
+	return routes, nil
+}
+
+// strays finds what carries the mark of the Rollout and is not named by its spec, in all namespaces. A
+// kind that the cluster does not serve has none.
+func (r *Router) strays(ctx context.Context, in intent, named map[string]bool) ([]view, error) {
+	var strays []view
+	for _, k := range kinds {
+		served, err := trafficrouting.Served(r.client.RESTMapper(), k.groupKind(), k.versions...)
+		if meta.IsNoMatchError(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		objects, err := r.list(ctx, served, client.MatchingFields{trafficrouting.MarkIndex: trafficrouting.Key(in.rollout)})
+		if err != nil {
+			return nil, fmt.Errorf("listing the %ss that the Rollout steers: %w", k.name, err)
+		}
+		for _, obj := range objects {
+			if stray := (route{kind: k, obj: obj}); !named[stray.key()] {
+				strays = append(strays, in.view(stray))
+			}
+		}
+	}
+	return strays, nil
+}
+
+func (r *Router) list(ctx context.Context, kind schema.GroupVersionKind, opts ...client.ListOption) ([]*unstructured.Unstructured, error) {
+	var found unstructured.UnstructuredList
+	found.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	if err := r.client.List(ctx, &found, append(opts, client.UnsafeDisableDeepCopy)...); err != nil {
+		return nil, err //nolint:wrapcheck // The callers say what was listed.
+	}
+	objects := make([]*unstructured.Unstructured, len(found.Items))
+	for i := range found.Items {
+		objects[i] = &found.Items[i]
+	}
+	return objects, nil
+}
+
+// send writes a patch, and says what it did; nothing when there is nothing to do.
+func (r *Router) send(ctx context.Context, v view, split trafficrouting.Split, todo patch.Patch) ([]trafficrouting.Change, error) {
+	if todo.Empty() {
+		return nil, nil
+	}
+	body, err := todo.For(v.obj)
+	if err != nil {
+		return nil, err
+	}
+	// A fresh object, because the reply is written into it and the one that was read belongs to the cache.
+	reply := empty(v.obj.GroupVersionKind())
+	reply.SetNamespace(v.obj.GetNamespace())
+	reply.SetName(v.obj.GetName())
+	if err := r.client.Patch(ctx, reply, body); err != nil {
+		return nil, fmt.Errorf("patching it: %w", err)
+	}
+	return []trafficrouting.Change{{Reason: Reason(v.kind.name), Message: messageOf(v, split)}}, nil
+}
+
+func empty(kind schema.GroupVersionKind) *unstructured.Unstructured {
+	obj := &unstructured.Unstructured{}
+	obj.SetGroupVersionKind(kind)
+	return obj
+}
+
+// messageOf is the text of an Event.
+func messageOf(v view, split trafficrouting.Split) string {
+	text := fmt.Sprintf("Updating %s `%s` to desiredWeight '%d'", v.kind.name, v.obj.GetName(), split.Canary.Weight)
+	if v.path == nil {
+		return text + ", which the Rollout no longer names"
+	}
+	var names []string
+	for _, route := range split.Routes {
+		names = append(names, route.Name)
+	}
+	if v.managed && len(names) > 0 {
+		text += " with the managed routes " + strings.Join(names, ", ")
+	}
+	return text
+}
