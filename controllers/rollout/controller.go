@@ -65,7 +65,7 @@ type Reconciler struct {
 	metrics   *metrics
 	workloads workloads
 	// objects are those that routers read: of the cluster of the Rollouts, and of the mesh if it is another one.
-	objects []*ondemand.Objects
+	objects   []*ondemand.Objects
 	balancers balancers
 	// meshWrites are those to a mesh in another cluster.
 	meshWrites ownwrites.Log

@@ -162,10 +162,14 @@ const established = 2 * time.Second
 type requests = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // Create is a definition that came, or was there when the watch began.
-func (d definitions) Create(ctx context.Context, e event.CreateEvent, q requests) { d.came(ctx, e.Object, q) }
+func (d definitions) Create(ctx context.Context, e event.CreateEvent, q requests) {
+	d.came(ctx, e.Object, q)
+}
 
 // Update is a definition that changed, for example became established.
-func (d definitions) Update(ctx context.Context, e event.UpdateEvent, q requests) { d.came(ctx, e.ObjectNew, q) }
+func (d definitions) Update(ctx context.Context, e event.UpdateEvent, q requests) {
+	d.came(ctx, e.ObjectNew, q)
+}
 
 // Delete is a definition that went, and with it all objects of its kind.
 func (d definitions) Delete(ctx context.Context, e event.DeleteEvent, q requests) {

@@ -100,7 +100,7 @@ func (g targetGroup) share() int64 {
 // is above zero. It is false for anything else.
 func readAction(text string) (action, bool) {
 	var a action
-	if json.Unmarshal([]byte(text), &a) != nil || a.Type != forward {
+	if len(text) > maxText || json.Unmarshal([]byte(text), &a) != nil || a.Type != forward {
 		return action{}, false
 	}
 	groups, total := a.ForwardConfig.TargetGroups, int64(0)

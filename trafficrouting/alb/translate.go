@@ -96,7 +96,7 @@ func (in intent) observed(h held) trafficrouting.Observed {
 	if a, ok := readAction(text); ok {
 		seen.CanaryWeight, seen.Additional = in.sidesOf(h, a)
 	} else if exists {
-		seen.CanaryWeight = total
+		seen.CanaryWeight = 0
 	}
 	for _, key := range h.actions {
 		if key != shared {
