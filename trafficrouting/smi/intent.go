@@ -130,8 +130,8 @@ func (in intent) checkSplit(s trafficrouting.Split) error {
 	return s.Check(total)
 }
 
-// splitWith is the whole split of weights that were observed; false when they are no shares of the total.
-func (in intent) splitWith(canary int32, additional []trafficrouting.Backend) (trafficrouting.Split, bool) {
+// splitWith is the whole split of weights that were observed.
+func (in intent) splitWith(canary int32, additional []trafficrouting.Backend) trafficrouting.Split {
 	left := total - canary
 	for _, side := range additional {
 		left -= side.Weight
@@ -141,5 +141,5 @@ func (in intent) splitWith(canary int32, additional []trafficrouting.Backend) (t
 		Stable:     trafficrouting.Backend{Service: in.stable, Weight: left},
 		Canary:     trafficrouting.Backend{Service: in.canary, Weight: canary},
 		Additional: additional,
-	}, left >= 0
+	}
 }

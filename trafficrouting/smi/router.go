@@ -95,11 +95,8 @@ func (r *Router) Apply(ctx context.Context, ref trafficrouting.Ref, split traffi
 	var changes []trafficrouting.Change
 	failures := []error{invalid, foreign}
 	for _, todo := range needed {
-		if err := r.write(ctx, todo); err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		changes = append(changes, todo.change)
+		done, err := r.write(ctx, todo)
+		changes, failures = append(changes, done...), append(failures, err)
 	}
 	return changes, errors.Join(failures...)
 }
@@ -141,9 +138,6 @@ func (r *Router) named(ctx context.Context, in intent, served schema.GroupVersio
 
 // strays are those that the Rollout controls and the spec does not name.
 func (r *Router) strays(ctx context.Context, in intent, served schema.GroupVersionKind) ([]*unstructured.Unstructured, error) {
-	if in.rollout.UID == "" {
-		return nil, nil // It is gone, and the garbage collector takes what it controlled.
-	}
 	var list unstructured.UnstructuredList
 	list.SetGroupVersionKind(served.GroupVersion().WithKind(served.Kind + "List"))
 	mine := client.MatchingFields{trafficrouting.OwnerIndex: string(in.rollout.UID)}
@@ -159,34 +153,34 @@ func (r *Router) strays(ctx context.Context, in intent, served schema.GroupVersi
 	return strays, nil
 }
 
-func (r *Router) write(ctx context.Context, todo write) error {
-	name := todo.obj.GetName()
+// write does what is to be done and says so; nothing when it was done already.
+func (r *Router) write(ctx context.Context, todo write) ([]trafficrouting.Change, error) {
+	done, name := []trafficrouting.Change{todo.change}, todo.obj.GetName()
 	switch {
 	case todo.create:
 		if err := r.client.Create(ctx, todo.obj); err != nil {
-			return fmt.Errorf("creating TrafficSplit %s: %w", name, err)
+			return nil, fmt.Errorf("creating TrafficSplit %s: %w", name, err)
 		}
-		return nil
+		return done, nil
 	case todo.delete:
-		return r.remove(ctx, todo.obj)
+		uid, version := todo.obj.GetUID(), todo.obj.GetResourceVersion()
+		err := r.client.Delete(ctx, fresh(todo.obj), client.Preconditions{UID: &uid, ResourceVersion: &version})
+		if apierrors.IsNotFound(err) {
+			return nil, nil // The cache is behind.
+		}
+		if err != nil {
+			return nil, fmt.Errorf("deleting TrafficSplit %s: %w", name, err)
+		}
+		return done, nil
 	}
 	narrow, err := todo.patch.For(todo.obj)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.client.Patch(ctx, fresh(todo.obj), narrow); err != nil {
-		return fmt.Errorf("patching TrafficSplit %s: %w", name, err)
+		return nil, fmt.Errorf("patching TrafficSplit %s: %w", name, err)
 	}
-	return nil
-}
-
-func (r *Router) remove(ctx context.Context, obj *unstructured.Unstructured) error {
-	uid, version := obj.GetUID(), obj.GetResourceVersion()
-	err := r.client.Delete(ctx, fresh(obj), client.Preconditions{UID: &uid, ResourceVersion: &version})
-	if err != nil && !apierrors.IsNotFound(err) { // The cache may be behind.
-		return fmt.Errorf("deleting TrafficSplit %s: %w", obj.GetName(), err)
-	}
-	return nil
+	return done, nil
 }
 
 // fresh is an object to write a reply into, because the one that was read belongs to the cache.

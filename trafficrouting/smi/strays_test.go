@@ -1,11 +1,15 @@
 package smi
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -113,10 +117,10 @@ func TestAStrayThatAFinalizerHoldsHasNoTrafficAndIsLeftInPeace(t *testing.T) {
 }
 
 func TestAStrayOfOtherServicesGoesHomeToTheOneThatIsListedLast(t *testing.T) {
-	w := world(t, trafficSplit("old", to("old-canary", int64(30)), to("experiment", "10"), to("old-stable", int64(60))))
+	w := world(t, trafficSplit("old", to("old-canary", int64(30)), to("experiment", "10"), to("idle", "0"), to("old-stable", int64(60))))
 	wantSeen(t, w, rollout(), trafficrouting.Observed{CanaryWeight: 40})
 	apply(t, w, rollout(), splitOf(40))
-	wantShown(t, w, "old: stable to old-canary=0 experiment=0 old-stable=100", "web: stable to canary=40 stable=60")
+	wantShown(t, w, "old: stable to old-canary=0 experiment=0 idle=0 old-stable=100", "web: stable to canary=40 stable=60")
 }
 
 func TestAStrayThatCannotBeUnderstoodIsAllOnTheCanaryAndIsRepaired(t *testing.T) {
@@ -130,6 +134,38 @@ func TestAStrayWithoutBackendsIsDeletedAtOnce(t *testing.T) {
 	w := world(t, trafficSplit("old"))
 	apply(t, w, rollout(), splitOf(20))
 	wantWrites(t, w, "create web", "delete old")
+}
+
+func TestWhatTookThePlaceOfAStrayIsNotDeleted(t *testing.T) {
+	w := shifted(t)
+	apply(t, w, naming("split"), splitOf(20))
+	w.Interfere = func(ctx context.Context, direct client.Client, stored client.Object) error {
+		if err := direct.Delete(ctx, stored); err != nil {
+			return fmt.Errorf("deleting the stray: %w", err)
+		}
+		stored.SetUID("")
+		stored.SetResourceVersion("")
+		return direct.Create(ctx, stored)
+	}
+	if _, err := New(w.Client).Apply(t.Context(), trafficrouting.Ref{Rollout: naming("split")}, splitOf(20)); !apierrors.IsConflict(err) {
+		t.Errorf("error %v, want a conflict", err)
+	}
+	wantShown(t, w, "split: stable to canary=20 stable=80", "web: stable to canary=0 stable=100")
+}
+
+func TestAStrayThatIsGoneMeanwhileIsNoFailure(t *testing.T) {
+	w := shifted(t)
+	apply(t, w, naming("split"), splitOf(20))
+	w.Interfere = func(ctx context.Context, direct client.Client, stored client.Object) error {
+		return direct.Delete(ctx, stored)
+	}
+	w.Fail = func(obj client.Object) error {
+		return apierrors.NewNotFound(schema.GroupResource{Group: kind.Group, Resource: "trafficsplits"}, obj.GetName())
+	}
+	if changes := apply(t, w, naming("split"), splitOf(20)); len(changes) > 0 {
+		t.Errorf("changes %v, want none", changes)
+	}
+	wantShown(t, w, "split: stable to canary=20 stable=80")
 }
 
 func TestSomebodysOwnTrafficSplitIsNoStray(t *testing.T) {

@@ -61,12 +61,11 @@ func (in intent) observed(f found) (trafficrouting.Observed, error) {
 	for _, obj := range f.strays {
 		seen.CanaryWeight = max(seen.CanaryWeight, listOf(obj).away(in.stable))
 	}
-	split, sums := in.splitWith(seen.CanaryWeight, seen.Additional)
-	needed, foreign := in.writes(f, split)
+	needed, foreign := in.writes(f, in.splitWith(seen.CanaryWeight, seen.Additional))
 	if foreign != nil {
 		seen.Additional = nil // They are sides of somebody else.
 	}
-	seen.InSync = len(needed) == 0 && foreign == nil && sums && (in.name == "" || f.named != nil)
+	seen.InSync = len(needed) == 0 && foreign == nil && (in.name == "" || f.named != nil)
 	return seen, foreign
 }
 
