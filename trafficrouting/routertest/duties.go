@@ -398,6 +398,43 @@ func releasesOfTheGone(t *testing.T, h Harness) {
 	}
 }
 
+func shares(t *testing.T, h Harness) {
+	if h.Share == nil {
+		t.Skip("an object of this router is for one Rollout")
+	}
+	second, given := h.Share()
+	first := h.bench(t, nil, given...)
+	other := first
+	other.ref = trafficrouting.Ref{Rollout: second}
+	plain := first.managedWithoutMark()
+	for _, step := range []struct {
+		of     bench
+		weight int32
+	}{{first, 20}, {other, 50}, {first, 40}, {other, 100}, {first, 0}, {first, 30}} {
+		step.of.apply(step.weight)
+		step.of.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: step.weight, InSync: true})
+	}
+	first.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: 30, InSync: true})
+	other.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: 100, InSync: true})
+	gone := &v1alpha1.Rollout{}
+	gone.Name, gone.Namespace = first.ref.Rollout.Name, first.ref.Rollout.Namespace
+	first.ref.Rollout = gone
+	first.applySplit(trafficrouting.Split{})
+	other.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: 100, InSync: true})
+	gone = &v1alpha1.Rollout{}
+	gone.Name, gone.Namespace = second.Name, second.Namespace
+	other.ref.Rollout = gone
+	other.applySplit(trafficrouting.Split{})
+	for _, obj := range other.left() {
+		if keys := trafficrouting.MarkKeys(obj); len(keys) > 0 {
+			t.Errorf("%s still carries the marks of %v", obj.GetName(), keys)
+		}
+	}
+	if diff := cmp.Diff(plain, other.managedWithoutMark()); diff != "" {
+		t.Errorf("after both are gone (-before +after):\n%s", diff)
+	}
+}
+
 // unserved is a cluster without the definitions of a router, as it is before they are installed.
 func unserved(t *testing.T, h Harness) {
 	if len(h.Foreign) == 0 {

@@ -52,6 +52,9 @@ type Harness struct {
 	Rests bool
 	// Selects says that the router selects revisions by the hashes of their pods.
 	Selects bool
+	// Share is a second Rollout, with Services of its own, and the objects with routes for it and for the
+	// first; nil for a router whose objects are each for one Rollout.
+	Share func() (other *v1alpha1.Rollout, given []client.Object)
 	// Steal makes a managed object somebody else's; nil for a router that owns no object.
 	Steal func(client.Object)
 }
@@ -80,6 +83,7 @@ func Run(t *testing.T, h Harness) {
 		{"the sides of an Experiment get their weights, and lose them", additionalSides},
 		{"the routes select the revisions that the split names", selectsRevisions},
 		{"what was made for a Rollout that is gone is released", releasesOfTheGone},
+		{"two Rollouts share an object, and neither disturbs the other", shares},
 		{"a kind that the cluster does not serve is a field error", unserved},
 		{"a Rollout that does not name the router has no route and causes no write", namesAnother},
 		{"odd objects cause no panic", oddObjects},

@@ -74,6 +74,13 @@ func harness(kind schema.GroupVersionKind, entries func() []any) routertest.Harn
 		Weights: weights,
 		Spoil:   spoils(),
 		Unname:  unnames(),
+		Share: func() (*v1alpha1.Rollout, []client.Object) {
+			other := rollout()
+			other.Name, other.UID = "api", "another-uid"
+			other.Spec.Strategy.Canary.StableService, other.Spec.Strategy.Canary.CanaryService = "api-stable", "api-canary"
+			both := append(entries(), listed("api-stable", int64(100)), listed("api-canary", int64(0)))
+			return other, []client.Object{of(kind, "web", both...)}
+		},
 	}
 }
 
@@ -313,7 +320,7 @@ func TestATraefikServiceOfAnotherRolloutIsLeftAlone(t *testing.T) {
 	router, ref := New(w.Client), trafficrouting.Ref{Rollout: rollout()}
 	seen, err := router.Observe(t.Context(), ref)
 	want := "spec.strategy.canary.trafficRouting.traefik.weightedTraefikServiceName: Invalid value: \"web\": " +
-		"Rollout shop/api routes by the TraefikService \"web\": name another one, or remove it from the other Rollout"
+		"Rollout shop/api routes to the same Service by the TraefikService \"web\": name another one, or remove it from the other Rollout"
 	wantField(t, err, want)
 	if seen.CanaryWeight != 20 || seen.InSync {
 		t.Errorf("observed %+v, want what is asked for, out of sync", seen)

@@ -76,8 +76,8 @@ func observedWeight(obj *unstructured.Unstructured, now, before sides) int32 {
 
 // marked are the sides that the mark of the Rollout names; none for an object without it.
 func (in intent) marked(obj *unstructured.Unstructured) sides {
-	mark, ok := trafficrouting.MarkOf(obj)
-	if !ok || mark.Rollout != trafficrouting.Key(in.rollout) {
+	mark, ok := trafficrouting.MarkFor(obj, in.rollout)
+	if !ok {
 		return sides{}
 	}
 	return sides{stable: mark.Stable, canary: mark.Canary}
@@ -85,9 +85,9 @@ func (in intent) marked(obj *unstructured.Unstructured) sides {
 
 // route makes the TraefikService of the spec carry a split.
 func (in intent) route(obj *unstructured.Unstructured, split trafficrouting.Split) (write, error) {
-	if by, taken := trafficrouting.Taken(obj, in.rollout); taken {
+	if by, taken := trafficrouting.TakenBy(obj, in.rollout, in.sides.stable, in.sides.canary); taken {
 		return write{}, field.Invalid(in.path, in.name, fmt.Sprintf(
-			"Rollout %s routes by the TraefikService %q: name another one, or remove it from the other Rollout", by, in.name))
+			"Rollout %s routes to the same Service by the TraefikService %q: name another one, or remove it from the other Rollout", by, in.name))
 	}
 	before := in.marked(obj)
 	p, err := partsOf(obj, in.sides, before)
@@ -104,7 +104,7 @@ func (in intent) route(obj *unstructured.Unstructured, split trafficrouting.Spli
 	p.set(&todo.patch, split.Stable.Weight, split.Canary.Weight)
 	if !todo.patch.Empty() && (split.Canary.Weight > 0 || before != sides{}) {
 		mark := trafficrouting.Mark{Rollout: trafficrouting.Key(in.rollout), Stable: in.sides.stable, Canary: in.sides.canary}
-		todo.patch.Annotate(obj, v1alpha1.RoutedByAnnotation, mark.String())
+		todo.patch.Annotate(obj, v1alpha1.RoutedByAnnotation, mark.Beside(obj))
 	}
 	return todo, nil
 }
@@ -141,7 +141,7 @@ func (in intent) retire(obj *unstructured.Unstructured, weight int32) write {
 		return write{}
 	}
 	todo := in.home(obj)
-	todo.patch.Annotate(obj, v1alpha1.RoutedByAnnotation, "")
+	todo.patch.Annotate(obj, v1alpha1.RoutedByAnnotation, trafficrouting.Without(obj, in.rollout))
 	todo.change = trafficrouting.Change{
 		Reason:  ReasonReleased,
 		Message: fmt.Sprintf("TraefikService `%s` gives everything to the stable side, and is no longer routed by the Rollout", obj.GetName()),
