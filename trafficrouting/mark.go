@@ -83,6 +83,9 @@ func Without(obj, rollout metav1.Object) string {
 	return written(others(obj, Key(rollout)))
 }
 
+// MarksBeside are the marks of other Rollouts on an object.
+func MarksBeside(obj, rollout metav1.Object) []Mark { return others(obj, Key(rollout)) }
+
 func others(obj metav1.Object, rollout string) []Mark {
 	return slices.DeleteFunc(marks(obj), func(m Mark) bool { return m.Rollout == rollout })
 }

@@ -111,8 +111,18 @@ func harness(rules ...string) routertest.Harness {
 		Spoil:   spoils(),
 		Unname:  unnames(),
 		Routes:  routes(),
+		Share: func() (*v1alpha1.Rollout, []client.Object) {
+			other := rollout("bills")
+			other.Name, other.UID = "api", "api-uid"
+			other.Spec.Strategy.Canary.StableService, other.Spec.Strategy.Canary.CanaryService = "api-stable", "api-canary"
+			web := route("web", rule("bills", backend("api-stable", 100), backend("api-canary", 0)))
+			for _, name := range names {
+				web.Object["spec"].(object)["http"] = append(web.Object["spec"].(object)["http"].([]any), both(name))
+			}
+			return other, []client.Object{web}
+		},
 		Steal: func(obj client.Object) {
-			obj.SetAnnotations(map[string]string{markKey: trafficrouting.Mark{Rollout: "shop/other"}.String()})
+			obj.SetAnnotations(map[string]string{markKey: trafficrouting.Mark{Rollout: "shop/other", Stable: "stable", Canary: "canary"}.String()})
 		},
 	}
 }

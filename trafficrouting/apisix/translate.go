@@ -64,12 +64,12 @@ func (in intent) plan(w world, split trafficrouting.Split) ([]write, []error) {
 // weigh gives the ApisixRoute of the spec its weights. One that cannot be used still loses what the Rollout
 // gave the canary in it when nothing is to go there.
 func (in intent) weigh(base *unstructured.Unstructured, split trafficrouting.Split) ([]write, error) {
-	if by, taken := trafficrouting.Taken(base, in.rollout); taken {
+	if by, taken := trafficrouting.TakenBy(base, in.rollout, in.stable, in.canary); taken {
 		return nil, field.Invalid(in.path, base.GetName(), fmt.Sprintf(
-			"this ApisixRoute carries the traffic of Rollout %s: name another one, or take it out of the spec of that Rollout", by))
+			"this ApisixRoute carries traffic of Rollout %s to the same Service: name another one, or take it out of the spec of that Rollout", by))
 	}
 	p, err := in.translate(base, split)
-	if mark, marked := trafficrouting.MarkOf(base); err != nil && marked && split.Canary.Weight == 0 {
+	if mark, marked := trafficrouting.MarkFor(base, in.rollout); err != nil && marked && split.Canary.Weight == 0 {
 		unread := in
 		unread.route = "" // What the mark remembers is all that is known.
 		unread.home(&p, base, mark)
@@ -126,11 +126,11 @@ func (in intent) retires(route *unstructured.Unstructured, split trafficrouting.
 // corrected keeps the mark.
 func (in intent) release(stray *unstructured.Unstructured, weight int32) patch.Patch {
 	var p patch.Patch
-	mark, _ := trafficrouting.MarkOf(stray)
+	mark, _ := trafficrouting.MarkFor(stray, in.rollout)
 	switch {
 	case in.usable && trafficrouting.Releases(in.rollout, weight):
 		in.home(&p, stray, mark)
-		p.Annotate(stray, markKey, "")
+		p.Annotate(stray, markKey, trafficrouting.Without(stray, in.rollout))
 	case !in.usable && weight == 0:
 		in.home(&p, stray, mark)
 	}
@@ -141,7 +141,7 @@ func (in intent) release(stray *unstructured.Unstructured, weight int32) patch.P
 func (in intent) observed(w world) (trafficrouting.Observed, []error) {
 	seen := trafficrouting.Observed{Exists: w.base != nil || len(w.made)+len(w.strays) > 0}
 	if w.base != nil {
-		if _, taken := trafficrouting.Taken(w.base, in.rollout); !taken {
+		if _, taken := trafficrouting.TakenBy(w.base, in.rollout, in.stable, in.canary); !taken {
 			seen.CanaryWeight = in.asks(w.base)
 		}
 	}

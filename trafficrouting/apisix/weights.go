@@ -119,12 +119,12 @@ func (in intent) translate(route *unstructured.Unstructured, split trafficroutin
 		}
 		found.share(&p, http[at], at, split.Canary.Weight)
 	}
-	mark, marked := trafficrouting.MarkOf(route)
+	mark, marked := trafficrouting.MarkFor(route, in.rollout)
 	if marked {
 		in.home(&p, route, mark)
 	}
 	if !p.Empty() && (marked || split.Canary.Weight > 0) {
-		p.Annotate(route, markKey, in.mark().String())
+		p.Annotate(route, markKey, in.mark().Beside(route))
 	}
 	return p, nil
 }
@@ -163,7 +163,7 @@ func (in intent) asks(route *unstructured.Unstructured) int32 {
 	if !ok {
 		return total
 	}
-	mark, marked := trafficrouting.MarkOf(route)
+	mark, marked := trafficrouting.MarkFor(route, in.rollout)
 	largest := int32(0)
 	for _, rule := range http {
 		name, _ := member(rule, "name").(string)

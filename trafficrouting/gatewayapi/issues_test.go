@@ -64,15 +64,16 @@ func TestGateway164ARolloutThatIsDoneLeavesTheLabelOfAnother(t *testing.T) {
 	if err := second.wantSeen(trafficrouting.Observed{Exists: true, InSync: true}); err != nil {
 		t.Errorf("observing: %v", err)
 	}
-	// Its own release waits for its turn, which it is told.
-	second.refuse(api(10), "shares the traffic of Rollout shop/web: wait")
-	second.wantWrites()
-	first.apply(splitOf(0))
 	second.apply(api(10))
-	second.wantRules("HTTPRoute", "web", "-: stable=100 canary=0", "-: api=90 api-canary=10")
+	second.wantRules("HTTPRoute", "web", "-: stable=80 canary=20", "-: api=90 api-canary=10")
 	first.apply(splitOf(0))
+	second.wantRules("HTTPRoute", "web", "-: stable=100 canary=0", "-: api=90 api-canary=10")
 	if label := first.stored("HTTPRoute", "web").GetLabels()[defaultLabelKey]; label != "in-progress" {
 		t.Errorf("label %q, want in-progress while the other one shares traffic", label)
+	}
+	second.apply(api(0))
+	if label, has := first.stored("HTTPRoute", "web").GetLabels()[defaultLabelKey]; has {
+		t.Errorf("label %q, want none when both are done", label)
 	}
 }
 
@@ -211,9 +212,10 @@ func TestWhatThePluginLeftInTheMiddleOfAReleaseIsTakenOver(t *testing.T) {
 	ro := web()
 	ro.Spec.Strategy.Canary.TrafficRouting.ManagedRoutes = []v1alpha1.MangedRoutes{{Name: "beta"}}
 	ro.Status.Canary.Weights = &v1alpha1.TrafficWeights{Additional: []v1alpha1.WeightDestination{{ServiceName: "baseline"}}}
-	left := routeOf(t, "HTTPRoute", "web", []string{"stable=70", "canary=20", "baseline=10"}, []string{"canary"})
+	left := routeOf(t, "HTTPRoute", "web", []string{"stable=70", "canary=20", "baseline=10"}, []string{"canary"}, []string{"canary"})
 	left.SetLabels(map[string]string{defaultLabelKey: defaultLabelValue})
-	left.Object["spec"].(map[string]any)["rules"].([]any)[1].(map[string]any)["name"] = "beta"
+	rules := left.Object["spec"].(map[string]any)["rules"].([]any)
+	rules[1].(map[string]any)["name"], rules[2].(map[string]any)["name"] = "beta", "beta-2"
 	l := labOf(t, ro, left)
 	seen, err := l.router.Observe(t.Context(), l.ref)
 	want := trafficrouting.Observed{Exists: true, CanaryWeight: 20, Additional: []trafficrouting.Backend{{Service: "baseline", Weight: 10}}}

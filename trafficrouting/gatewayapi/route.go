@@ -35,6 +35,8 @@ type view struct {
 	rules          []rule
 	// made tells which of the rules managed routes made.
 	made []bool
+	// beside tells which of them managed routes of other Rollouts made.
+	beside []bool
 	// weighted are those that share traffic between the sides of the spec.
 	weighted []rule
 	// left are those that do between the sides of the mark alone, because the spec names other Services by now.
@@ -45,10 +47,10 @@ type view struct {
 func (in intent) view(r route) view {
 	v := view{route: r, rules: rulesOf(r.obj, in.rollout.Namespace)}
 	v.sides = sides{stable: in.stable, canary: in.canary, swaps: in.swaps}
-	v.taken, _ = trafficrouting.Taken(r.obj, in.rollout)
-	mark, marked := trafficrouting.MarkOf(r.obj)
-	if v.mine = marked && mark.Rollout == trafficrouting.Key(in.rollout); v.mine {
-		v.taken, v.memory = "", remembered(mark)
+	v.taken, _ = trafficrouting.TakenBy(r.obj, in.rollout, in.stable, in.canary)
+	mark, marked := trafficrouting.MarkFor(r.obj, in.rollout)
+	if v.mine = marked; v.mine {
+		v.memory = remembered(mark)
 		v.earlier = sides{stable: mark.Stable, canary: mark.Canary, additional: v.memory.sides}
 		if mark.Canary != in.canary && mark.Canary != in.stable {
 			v.sides.former = []string{mark.Canary}
@@ -56,6 +58,12 @@ func (in intent) view(r route) view {
 	}
 	v.sides.additional = in.additional(v.memory)
 	v.made = recognise(v.rules, v.memory, in.managed, v.sides)
+	v.beside = make([]bool, len(v.rules))
+	for _, other := range trafficrouting.MarksBeside(r.obj, in.rollout) {
+		for i, theirs := range recognise(v.rules, remembered(other), nil, sides{stable: other.Stable, canary: other.Canary}) {
+			v.beside[i] = v.beside[i] || theirs
+		}
+	}
 	for i, rule := range v.rules {
 		switch {
 		case v.made[i]:

@@ -301,6 +301,19 @@ func harness(t *testing.T, s shape) routertest.Harness {
 	if s.routes {
 		h.Routes = managedRoutes()
 	}
+	if s.given(t)[0].GetLabels() == nil { // what selects by a label shares nothing
+		h.Share = func() (*v1alpha1.Rollout, []client.Object) {
+			other := rollout(s.gateway())
+			other.Name, other.UID = "api", "api-uid"
+			other.Spec.Strategy.Canary.StableService, other.Spec.Strategy.Canary.CanaryService = "api", "api-canary"
+			var given []client.Object
+			for _, obj := range s.given(t) {
+				kind := obj.GetObjectKind().GroupVersionKind().Kind
+				given = append(given, routeOf(t, kind, obj.GetName(), []string{"stable=100", "canary=0"}, []string{"api=100", "api-canary=0"}))
+			}
+			return other, given
+		}
+	}
 	return h
 }
 

@@ -74,13 +74,13 @@ func (in intent) todo(v view, split trafficrouting.Split) (patch.Patch, error) {
 	return todo, errors.Join(err, failure)
 }
 
-// refused is the error of an object that another Rollout steers. Two Rollouts may share an object whose
-// rules they do not share, one after the other: while it is home, there is nothing to be refused.
+// refused is the error of an object by which another Rollout leads the same Services. While it is home,
+// there is nothing to be refused.
 func (in intent) refused(v view, split trafficrouting.Split) error {
 	if todo, _, err := in.rules(v, split); home(split) && err == nil && todo.Empty() {
 		return nil
 	}
-	return fmt.Errorf("%s %s/%s shares the traffic of Rollout %s: wait until that one is done, or give each Rollout a route of its own",
+	return fmt.Errorf("%s %s/%s shares the traffic of Rollout %s between the same Services: wait until that one is done, or give each Rollout Services of its own",
 		v.kind.name, v.obj.GetNamespace(), v.obj.GetName(), v.taken)
 }
 
@@ -112,12 +112,16 @@ func (in intent) translate(v view, split trafficrouting.Split) (patch.Patch, err
 // home. A route at home is as its user wrote it, but for the weights.
 func (in intent) metadata(todo *patch.Patch, v view, mark trafficrouting.Mark, home bool) {
 	annotations, labels := maps.Clone(v.obj.GetAnnotations()), maps.Clone(v.obj.GetLabels())
-	if v.memory.label != "" {
+	others := trafficrouting.Without(v.obj, in.rollout)
+	if v.memory.label != "" && others == "" { // that of another Rollout may be the same
 		delete(labels, v.memory.label)
 	}
 	delete(annotations, v1alpha1.RoutedByAnnotation)
-	if !home {
-		annotations = withMember(annotations, v1alpha1.RoutedByAnnotation, mark.String())
+	switch {
+	case home && others != "":
+		annotations = withMember(annotations, v1alpha1.RoutedByAnnotation, others)
+	case !home:
+		annotations = withMember(annotations, v1alpha1.RoutedByAnnotation, mark.Beside(v.obj))
 		if in.labelKey != "" {
 			labels = withMember(labels, in.labelKey, in.labelValue)
 		}
@@ -198,14 +202,25 @@ func (in intent) rules(v view, split trafficrouting.Split) (patch.Patch, []made,
 	return todo, routes, nil
 }
 
-// replace makes the rules of managed routes those that are wanted, before all others, unless they are.
+// userWrote reports whether a user wrote any of the rules before a position.
+func (v view) userWrote(position int) bool {
+	for i := range position {
+		if !v.made[i] && !v.beside[i] {
+			return true
+		}
+	}
+	return false
+}
+
+// replace makes the rules of managed routes those that are wanted, before all that users wrote, unless they
+// are. Those of another Rollout, which lead to other Services, may stand before them.
 func (v view) replace(todo *patch.Patch, wanted []map[string]any) {
 	var there []int
 	same := true
 	for i, r := range v.rules {
 		if v.made[i] {
 			at := len(there)
-			same = same && i == at && at < len(wanted) && sameRule(r.raw, wanted[at])
+			same = same && !v.userWrote(i) && at < len(wanted) && sameRule(r.raw, wanted[at])
 			there = append(there, i)
 		}
 	}

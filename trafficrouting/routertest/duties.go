@@ -416,6 +416,9 @@ func shares(t *testing.T, h Harness) {
 	}
 	first.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: 30, InSync: true})
 	other.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: 100, InSync: true})
+	if h.Routes != nil {
+		shareRoutes(first, other)
+	}
 	gone := &v1alpha1.Rollout{}
 	gone.Name, gone.Namespace = first.ref.Rollout.Name, first.ref.Rollout.Namespace
 	first.ref.Rollout = gone
@@ -433,6 +436,44 @@ func shares(t *testing.T, h Harness) {
 	if diff := cmp.Diff(plain, other.managedWithoutMark()); diff != "" {
 		t.Errorf("after both are gone (-before +after):\n%s", diff)
 	}
+}
+
+// shareRoutes gives both Rollouts a header route in the same object, and takes that of the first away.
+func shareRoutes(first, other bench) {
+	first.t.Helper()
+	splits := map[string]trafficrouting.Split{}
+	settle := func(b bench) {
+		b.t.Helper()
+		split := splits[b.ref.Rollout.Name]
+		b.applySplit(split)
+		b.wantSeen(trafficrouting.Observed{Exists: true, CanaryWeight: split.Canary.Weight, InSync: true, Routes: split.Routes})
+	}
+	for b, weight := range map[*bench]int32{&first: 30, &other: 100} {
+		name := b.ref.Rollout.Name
+		routing := b.ref.Rollout.Spec.Strategy.Canary.TrafficRouting
+		routing.ManagedRoutes = []v1alpha1.MangedRoutes{{Name: name + "-testers"}}
+		split := b.split(weight)
+		split.Routes = []trafficrouting.ManagedRoute{{Name: name + "-testers", Headers: []v1alpha1.HeaderRoutingMatch{
+			{HeaderName: "X-User", HeaderValue: &v1alpha1.StringMatch{Exact: name}},
+		}}}
+		splits[name] = split
+	}
+	settle(first)
+	settle(other)
+	first.Writes()
+	settle(first)
+	settle(other)
+	first.wantQuiet()
+	without := splits[first.ref.Rollout.Name]
+	without.Routes = nil
+	splits[first.ref.Rollout.Name] = without
+	settle(first)
+	first.Writes()
+	settle(other)
+	other.wantQuiet()
+	without = splits[other.ref.Rollout.Name]
+	without.Routes = nil
+	other.applySplit(without)
 }
 
 // unserved is a cluster without the definitions of a router, as it is before they are installed.
