@@ -22,8 +22,8 @@ const (
 var unservedFlags = []unservedFlag{
 	{"service-threads", 10, oneController},
 	{"ingress-threads", 10, oneController},
-	{"ephemeral-metadata-threads", 10, "ephemeral metadata is not served yet"},
-	{"ephemeral-metadata-update-pod-retries", 3, "ephemeral metadata is not served yet"},
+	{"ephemeral-metadata-threads", 10, oneController},
+	{"ephemeral-metadata-update-pod-retries", 3, oneController},
 	{"nginx-ingress-classes", []string{"nginx"}, "an Ingress that a Rollout names is routed whatever its class"},
 	{"alb-ingress-classes", []string{"alb"}, "an Ingress that a Rollout names is routed whatever its class"},
 	{"aws-target-group-binding-api-version", "elbv2.k8s.aws/v1beta1", discovered},
