@@ -23,7 +23,8 @@ type Mark struct {
 	// Stable and Canary are the two sides, as this kind of object names them: Services, or subsets.
 	Stable string `json:"stable"`
 	Canary string `json:"canary"`
-	// Routes are the managed routes that were added, where the object itself does not name them.
+	// Routes is what else this kind of object needs: the managed routes that were added, where the object
+	// does not name them, or the rules that carry the weights.
 	Routes []string `json:"routes,omitempty"`
 }
 

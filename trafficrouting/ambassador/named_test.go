@@ -1,6 +1,7 @@
 package ambassador
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"slices"
@@ -193,6 +194,36 @@ func TestACanaryMappingThatAFinalizerHoldsIsDeletedOnce(t *testing.T) {
 	}
 	if seen := observe(t, w, ro); !seen.InSync {
 		t.Errorf("observed %+v, want it in sync: there is nothing left to do", seen)
+	}
+}
+
+// lagging shows a Mapping as it was when the cache last saw it.
+type lagging struct {
+	client.Client
+
+	seen *unstructured.Unstructured
+}
+
+func (l lagging) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if key.Name == l.seen.GetName() {
+		l.seen.DeepCopyInto(obj.(*unstructured.Unstructured))
+		return nil
+	}
+	return l.Client.Get(ctx, key, obj, opts...)
+}
+
+// What an instance does that lost its lease without noticing: its cache still shows no traffic.
+func TestADeletionDecidedBeforeAnotherInstanceGaveItTrafficIsRefused(t *testing.T) {
+	w, ro := routertest.NewWorld(t, kinds(), base("web")), rollout("web")
+	apply(t, w, ro, 20)
+	apply(t, w, ro, 0)
+	stale := New(lagging{w.Client, stored(t, w, v3alpha1, "web-canary")})
+	apply(t, w, ro, 40)
+	if _, err := stale.Apply(t.Context(), trafficrouting.Ref{Rollout: ro}, splitOf(0)); !apierrors.IsConflict(err) {
+		t.Errorf("error %v, want a conflict", err)
+	}
+	if seen := observe(t, w, ro); seen.CanaryWeight != 40 {
+		t.Errorf("observed %+v, want weight 40", seen)
 	}
 }
 
