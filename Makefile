@@ -16,7 +16,7 @@ LINT         := bin/golangci-lint-$(LINT_VERSION)
 
 .PHONY: help
 help: ## Print this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/headway and bin/kubectl-rollouts.
@@ -31,6 +31,11 @@ test: parts ## Run all tests. The first run builds a Kubernetes control plane, w
 .PHONY: parts
 parts:
 	go run ./test/kube/cmd/cluster --build
+
+.PHONY: test-traffic
+test-traffic: parts ## Send live requests through rollouts. Linux with namespaces; the first run builds Traefik, which takes minutes.
+	go run ./test/traffic/cmd/parts
+	HEADWAY_TRAFFIC=1 go test -count=1 -timeout 20m $(TEST_FLAGS) ./test/traffic
 
 .PHONY: test-istio
 test-istio: ## Ask istiod what it makes of the Istio router's objects. The first run builds istiod, which takes minutes.
@@ -70,7 +75,7 @@ SUMS = git ls-files --cached --others --exclude-standard -z | xargs -0 sha256sum
 verify: ## Check that generate and format change nothing, then lint.
 	@mkdir -p bin && ($(SUMS)) > bin/before.sums
 	go mod tidy -diff
-	cd test/istio && GOWORK=off go mod tidy -diff
+	@set -e; for module in test/istio test/traffic/app test/traffic/traefik; do (cd $$module && GOWORK=off go mod tidy -diff); done
 	@$(MAKE) --no-print-directory generate format
 	@($(SUMS)) > bin/after.sums
 	@cmp -s bin/before.sums bin/after.sums || { \

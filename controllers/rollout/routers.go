@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -265,10 +266,26 @@ func (r *Reconciler) holdsAny(ctx context.Context, kind schema.GroupVersionKind)
 	}
 }
 
-// release gives back what carries the mark of a Rollout that is gone.
+// release gives back what carries the mark of a Rollout that is gone. One that the cache does not have
+// may be another controller's, by its instance id or its namespace: the API server has the word.
 func (r *Reconciler) release(ctx context.Context, key client.ObjectKey) error {
-	gone := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
-	changes, err := r.router(r.Client, r.mesh()).Apply(ctx, trafficrouting.Ref{Rollout: gone}, trafficrouting.Split{})
+	if r.Namespace != "" && key.Namespace != r.Namespace {
+		return nil
+	}
+	gone := trafficrouting.Ref{Rollout: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}}
+	router := r.router(r.Client, r.mesh())
+	if seen, err := router.Observe(ctx, gone); err == nil && !seen.Exists {
+		return nil // nothing carries its mark
+	}
+	live := metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(v1alpha1.RolloutKind)
+	switch err := r.Live.Get(ctx, key, &live); {
+	case err == nil:
+		return nil
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("asking whether the Rollout is gone: %w", err)
+	}
+	changes, err := router.Apply(ctx, gone, trafficrouting.Split{})
 	for _, c := range changes {
 		ctrl.LoggerFrom(ctx).Info("Released the routes of a Rollout that is gone", "change", c.Message)
 	}
