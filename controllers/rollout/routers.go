@@ -134,12 +134,17 @@ func (r *Reconciler) routesOf(kind schema.GroupVersionKind) handler.MapFunc {
 	}
 }
 
-// holders are the Rollouts that an object itself tells of: by its mark, and by its owner.
+// requestOf is about the Rollout that a mark names.
+func requestOf(key string) reconcile.Request {
+	namespace, name, _ := strings.Cut(key, "/")
+	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
+}
+
+// holders are the Rollouts that an object itself tells of: by marks, and by its owner.
 func holders(obj client.Object) []reconcile.Request {
 	var requests []reconcile.Request
-	if mark, ok := trafficrouting.MarkOf(obj); ok {
-		namespace, name, _ := strings.Cut(mark.Rollout, "/")
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
+	for _, key := range trafficrouting.MarkKeys(obj) {
+		requests = append(requests, requestOf(key))
 	}
 	if len(owner(obj)) > 0 {
 		key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: metav1.GetControllerOf(obj).Name}

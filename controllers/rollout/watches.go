@@ -160,7 +160,7 @@ func (r *Reconciler) index(ctx context.Context, indexer client.FieldIndexer) err
 		{&v1alpha1.AnalysisRun{}, ownerIndex, owner},
 		{&v1alpha1.Experiment{}, ownerIndex, owner},
 		{&networkingv1.Ingress{}, ownerIndex, owner},
-		{&networkingv1.Ingress{}, markIndex, func(o client.Object) []string { return trafficrouting.MarkKeys(o) }},
+		{&networkingv1.Ingress{}, markIndex, func(o client.Object) []string { return alb.Keys(o) }},
 		{&v1alpha1.Rollout{}, routeIndex, ofRollout(namedRoutes)},
 		{&v1alpha1.Rollout{}, serviceIndex, ofRollout(namedServices)},
 		{&v1alpha1.Rollout{}, ingressIndex, ofRollout(namedIngresses)},
@@ -236,7 +236,11 @@ func (r *Reconciler) naming(index string) handler.EventHandler {
 // routed names the Rollouts that name an Ingress, and the ones that it was made for, or whose mark it
 // carries: their specs may name another one by now.
 func (r *Reconciler) routed(ctx context.Context, obj client.Object) []reconcile.Request {
-	return append(r.namers(ingressIndex)(ctx, obj), holders(obj)...) // One that is there twice is queued once.
+	requests := append(r.namers(ingressIndex)(ctx, obj), holders(obj)...) // One that is there twice is queued once.
+	for _, key := range alb.Keys(obj) {
+		requests = append(requests, requestOf(key))
+	}
+	return requests
 }
 
 // namedIngresses are the Ingresses that a Rollout names, and those that are made for it.

@@ -2,6 +2,7 @@ package alb
 
 import (
 	"slices"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
@@ -18,8 +19,8 @@ type held struct {
 	// mark is that of this Rollout; marked is false without it.
 	mark   trafficrouting.Mark
 	marked bool
-	// by is another Rollout whose mark the Ingress carries.
-	by string
+	// beside are the marks of other Rollouts.
+	beside []trafficrouting.Mark
 	// actions are the annotations that share requests between Services, sorted.
 	actions []string
 	// routes are the names of managed routes, sorted; foreign are those of other Rollouts.
@@ -31,14 +32,8 @@ type held struct {
 func (in intent) holding(ingress *networkingv1.Ingress, named bool) held {
 	h := held{Ingress: ingress, managed: managedOf(ingress)}
 	h.keys = h.managed.of(in.rollout.Name)
-	if mark, ok := trafficrouting.MarkOf(ingress); ok {
-		h.marked = mark.Rollout == trafficrouting.Key(in.rollout)
-		if h.marked {
-			h.mark = mark
-		} else {
-			h.by = mark.Rollout
-		}
-	}
+	h.mark, h.marked = trafficrouting.MarkFor(ingress, in.rollout)
+	h.beside = trafficrouting.MarksBeside(ingress, in.rollout)
 	for _, key := range h.keys {
 		if kind, name := parts(key); kind == conditions {
 			h.routes = append(h.routes, name)
@@ -91,30 +86,20 @@ func (h held) splits(key string) bool {
 // taken is another Rollout that steers an action which the spec names too. An Ingress may be shared by
 // Rollouts; an action may not.
 func (in intent) taken(h held) (by string, taken bool) {
-	if h.by == "" {
-		return "", false
-	}
 	keys := []string{in.key(actions, in.root())}
 	for _, name := range in.managed {
 		keys = append(keys, in.key(actions, name))
 	}
-	shared := func(key string) bool { return slices.Contains(keys, key) }
-	if slices.ContainsFunc(h.managed.besides(in.rollout.Name), shared) {
-		return h.by, true
-	}
-	// One that lists nothing of its own may have any of them.
-	_, listed := h.managed.entries[nameOf(h.by)]
-	return h.by, !listed
-}
-
-// nameOf is the name in a namespace/name.
-func nameOf(key string) string {
-	for i := range key {
-		if key[i] == '/' {
-			return key[i+1:]
+	for _, other := range h.beside {
+		_, name, _ := strings.Cut(other.Rollout, "/")
+		_, lists := h.managed.entries[name]
+		shared := func(key string) bool { return slices.Contains(keys, key) }
+		// One that lists nothing of its own may have any of them.
+		if !lists || slices.ContainsFunc(h.managed.of(name), shared) {
+			return other.Rollout, true
 		}
 	}
-	return key
+	return "", false
 }
 
 // home is the stable Service of an action, and its port, to bring its traffic home to: that of the

@@ -1,8 +1,10 @@
 package alb
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
 var (
@@ -173,5 +176,72 @@ func TestAServiceThatIsNotThereHasNothingToRegister(t *testing.T) {
 	v := verifierOf(t, &cloud{}, []schema.GroupVersionKind{ofController}, bindingOf(ofController, "gone", int64(80)))
 	if verified, why, err := v.ServiceRegistered(t.Context(), "shop", "gone"); !verified || err != nil {
 		t.Errorf("verified %t, %q, error %v", verified, why, err)
+	}
+}
+
+// A weight is not served while the pods behind it are not all in the target group.
+func TestAWeightIsNotVerifiedBeforeItsPodsAreRegistered(t *testing.T) {
+	canary := endpointSlice("http", 8080, "10.0.0.1")
+	for _, c := range []struct {
+		name   string
+		slice  *discoveryv1.EndpointSlice
+		weight int32
+		want   string
+	}{
+		{"the canary gets requests, the stable side had them before", canary, 20, ""},
+		{"all requests come home", canary, 0, "Service stable (TargetGroup arn:tg) not verified: 0/1 endpoints registered, without 10.0.0.1:8080"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t, "web").at(c.weight).serves(c.weight)
+			l.verifier = verifierOf(t, l.cloud, []schema.GroupVersionKind{ofController}, bindingOf(ofController, "stable", int64(80)), c.slice.DeepCopy())
+			l.router = New(l.client, l.verifier)
+			verified := c.want == ""
+			l.want(&verified, c.want)
+			if report, _ := l.verifier.Report(l.ro); !verified && (report.Message != c.want || report.ALB == nil) {
+				t.Errorf("report %+v, want the load balancer and %s", report, c.want)
+			}
+		})
+	}
+	l := newLab(t, "web").at(20).serves(20)
+	l.verifier = verifierOf(t, l.cloud, []schema.GroupVersionKind{ofController}, bindingOf(ofController, "canary", int64(80)), serviceOf("canary"), sliceOf("canary", canary))
+	l.router = New(l.client, l.verifier)
+	l.want(&no, "Service canary (TargetGroup arn:tg) not verified: 0/1 endpoints registered, without 10.0.0.1:8080")
+}
+
+func serviceOf(name string) *corev1.Service {
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+	}
+}
+
+func sliceOf(service string, like *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
+	slice := like.DeepCopy()
+	slice.Labels[discoveryv1.LabelServiceName] = service
+	return slice
+}
+
+// What cannot be read is said, and waited for.
+func TestAClusterThatCannotBeReadIsNotVerified(t *testing.T) {
+	refusal := errors.New("forbidden")
+	for _, failing := range []client.ObjectList{&unstructured.UnstructuredList{}, &discoveryv1.EndpointSliceList{}} {
+		l := newLab(t, "web").at(0)
+		l.verifier = verifierOf(t, l.cloud, []schema.GroupVersionKind{ofController}, bindingOf(ofController, "stable", int64(80)))
+		l.verifier.client = interceptor.NewClient(l.verifier.client.(client.WithWatch), interceptor.Funcs{
+			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+				if fmt.Sprintf("%T", list) == fmt.Sprintf("%T", failing) {
+					return refusal
+				}
+				return c.List(ctx, list, opts...)
+			},
+		})
+		l.router = New(l.client, l.verifier)
+		seen := l.observe()
+		if seen.Verified == nil || *seen.Verified || !strings.Contains(seen.Unverified, "forbidden") {
+			t.Errorf("%T: observed %+v", failing, seen)
+		}
+		if _, _, err := l.verifier.ServiceRegistered(t.Context(), "shop", "stable"); !errors.Is(err, refusal) {
+			t.Errorf("%T: error %v, want the refusal", failing, err)
+		}
 	}
 }

@@ -169,10 +169,11 @@ func TestTwoRolloutsShareAnIngressWithAnActionEach(t *testing.T) {
 			t.Errorf("%s: changes %v, want none", ro.Name, changes)
 		}
 	}
+	otherMark := trafficrouting.Mark{Rollout: "shop/other", Stable: "other-stable", Canary: "other-canary"}.String()
 	otherAction := "alb.ingress.kubernetes.io/actions.other-root"
 	other30 := `{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":"other-canary","ServicePort":"80","Weight":30},{"ServiceName":"other-stable","ServicePort":"80","Weight":70}]}}`
 	wantAnnotations(t, c, "web", map[string]string{
-		rootAction: shared50, otherAction: other30, v1alpha1.RoutedByAnnotation: mark,
+		rootAction: shared50, otherAction: other30, v1alpha1.RoutedByAnnotation: "[" + otherMark + "," + mark + "]",
 		ManagedAnnotation: `{"other":["alb.ingress.kubernetes.io/actions.other-root"],"web":["alb.ingress.kubernetes.io/actions.root"]}`,
 	})
 	gone := func(ro *v1alpha1.Rollout) *v1alpha1.Rollout {
@@ -183,8 +184,9 @@ func TestTwoRolloutsShareAnIngressWithAnActionEach(t *testing.T) {
 	apply(t, c, gone(one), trafficrouting.Split{})
 	wantAnnotations(t, c, "web", map[string]string{
 		rootAction: home, otherAction: other30, ManagedAnnotation: `{"other":["alb.ingress.kubernetes.io/actions.other-root"]}`,
+		v1alpha1.RoutedByAnnotation: otherMark,
 	})
-	apply(t, c, gone(two), trafficrouting.Split{}) // It has no mark: the managed annotation tells.
+	apply(t, c, gone(two), trafficrouting.Split{})
 	wantAnnotations(t, c, "web", map[string]string{
 		rootAction:  home,
 		otherAction: `{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":"other-stable","ServicePort":"80","Weight":100}]}}`,
@@ -231,6 +233,14 @@ func TestAnActionThatTwoRolloutsNameObeysTheFirst(t *testing.T) {
 		t.Errorf("errors %v and %v, changes %v, want two errors and no change", observing, applying, changes)
 	}
 	wantAnnotations(t, c, "web", map[string]string{rootAction: shared50, ManagedAnnotation: ours, v1alpha1.RoutedByAnnotation: mark})
+	unlisted := stored(t, c, "web")
+	delete(unlisted.Annotations, ManagedAnnotation)
+	if err := c.Update(t.Context(), unlisted); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := router.Apply(t.Context(), ref, splitFor(two, 0)); err == nil {
+		t.Error("no error where nobody says which action the first one has, want one")
+	}
 }
 
 func TestARouteThatIsNotAsWrittenHasNoMatchAndIsNotInSync(t *testing.T) {
@@ -268,5 +278,20 @@ func TestARouteThatIsNotAsWrittenHasNoMatchAndIsNotInSync(t *testing.T) {
 				t.Errorf("repaired (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What was merged cannot be told apart again: a route is observed as its own step says it.
+func TestARouteIsObservedAsItsOwnStepSaysIt(t *testing.T) {
+	ro := withRoute(rollout("web"), "a", header("X", "1"), header("Y", "2"), header("X", "3"))
+	withRoute(ro, "b", header("X", "1"), header("X", "3"), header("Y", "2"))
+	var routes []trafficrouting.ManagedRoute
+	for _, step := range ro.Spec.Strategy.Canary.Steps {
+		routes = append(routes, trafficrouting.ManagedRoute{Name: step.SetHeaderRoute.Name, Headers: step.SetHeaderRoute.Match})
+	}
+	c := world(t, ingress("web"))
+	apply(t, c, ro, splitOf(0, routes...))
+	if diff := cmp.Diff(routes, observe(t, c, ro).Routes); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 }

@@ -96,7 +96,7 @@ func (in intent) observed(h held) trafficrouting.Observed {
 	if a, ok := readAction(text); ok {
 		seen.CanaryWeight, seen.Additional = in.sidesOf(h, a)
 	} else if exists {
-		seen.CanaryWeight = 0
+		seen.CanaryWeight = total
 	}
 	for _, key := range h.actions {
 		if key != shared {
@@ -188,14 +188,13 @@ func (in intent) unusable(t target, ingress *networkingv1.Ingress) error {
 		"add one, since the load balancer reads weights for no other", t.name, in.root(), useAnnotation))
 }
 
-// markWith adds the mark to other changes; it is never a write of its own. An Ingress that carries
-// that of another Rollout keeps it: the managed annotation tells what belongs to this one.
+// markWith adds the mark to other changes; it is never a write of its own.
 func (in intent) markWith(edits changes, h held, p *patch.Patch) {
-	if h.by != "" || len(edits) == 0 && p.Empty() {
+	if len(edits) == 0 && p.Empty() {
 		return
 	}
 	mark := trafficrouting.Mark{Rollout: trafficrouting.Key(in.rollout), Stable: in.stable, Canary: in.canary}
-	edits.set(h, v1alpha1.RoutedByAnnotation, mark.String())
+	edits.set(h, v1alpha1.RoutedByAnnotation, mark.Beside(h))
 }
 
 // bringHome takes away the header routes that are not among the wanted annotations, and gives all
@@ -291,12 +290,10 @@ func (in intent) giveBack(h held, fate fate) (patch.Patch, error) {
 		keep = nil
 		edits.set(h, legacyAnnotation, "")
 		if h.marked {
-			edits[v1alpha1.RoutedByAnnotation] = ""
+			edits[v1alpha1.RoutedByAnnotation] = trafficrouting.Without(h, in.rollout)
 		}
 	}
-	if h.managed.readable || fate == released {
-		edits.set(h, ManagedAnnotation, h.managed.with(in.rollout.Name, keep))
-	}
+	edits.set(h, ManagedAnnotation, h.managed.with(in.rollout.Name, keep))
 	movePaths(&p, h, nil)
 	edits.to(&p, h)
 	return p, nil

@@ -88,7 +88,7 @@ func (in intent) questions(named []held, seen trafficrouting.Observed) []questio
 // update is not over, also when it was aborted. The first revision takes nothing from anybody.
 func (in intent) updating(seen trafficrouting.Observed) bool {
 	status := in.rollout.Status
-	return seen.CanaryWeight > 0 || len(seen.Additional) > 0 || status.StableRS != "" && status.CurrentPodHash != status.StableRS
+	return seen.CanaryWeight > 0 || status.StableRS != "" && status.CurrentPodHash != status.StableRS
 }
 
 // verdict is the answer to a question.

@@ -132,6 +132,11 @@ func (v *Verifier) observe(ctx context.Context, in intent, named []held, seen *t
 		verdicts = append(verdicts, v.ask(ctx, q))
 	}
 	report, verified := summary(verdicts)
+	if verified && updating {
+		if why := v.unregistered(ctx, in, *seen); why != "" {
+			report.Reason, report.Message, verified = ReasonUnverified, why, false
+		}
+	}
 	v.note(key, &report)
 	if !updating {
 		return
@@ -140,6 +145,29 @@ func (v *Verifier) observe(ctx context.Context, in intent, named []held, seen *t
 	if !verified {
 		seen.Unverified = report.Message
 	}
+}
+
+// unregistered says which Service is not served by all of its pods though it gets requests: one of
+// those that are new to it, or the stable one when all are to come home. It is empty when none is.
+func (v *Verifier) unregistered(ctx context.Context, in intent, seen trafficrouting.Observed) string {
+	split := in.splitAt(seen)
+	sides := append([]trafficrouting.Backend{split.Canary}, split.Additional...)
+	if split.Stable.Weight == total {
+		sides = []trafficrouting.Backend{split.Stable}
+	}
+	for _, b := range sides {
+		if b.Weight == 0 {
+			continue
+		}
+		verified, why, err := v.ServiceRegistered(ctx, in.rollout.Namespace, b.Service)
+		switch {
+		case err != nil:
+			return fmt.Sprintf("Failed to verify Service %s (TargetGroup unknown): %s", b.Service, short(err))
+		case !verified:
+			return why
+		}
+	}
+	return ""
 }
 
 // summary is the report of all Ingresses of a Rollout: the first that is not verified has the word.

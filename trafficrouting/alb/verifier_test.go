@@ -278,6 +278,17 @@ func TestEveryIngressHasToBeServed(t *testing.T) {
 	l.want(&no, "Service canary (TargetGroup "+arns+"targetgroup/canary-tg/11) not verified: canary weight 20 not yet set (current: 10)")
 }
 
+func TestEveryLoadBalancerOfAnIngressHasToServe(t *testing.T) {
+	l := newLab(t, "web").at(20).serves(20)
+	i := stored(t, l.client, "web")
+	i.Status.LoadBalancer.Ingress = append([]networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}, {Hostname: "late.aws"}}, i.Status.LoadBalancer.Ingress...)
+	if err := l.client.Status().Update(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	l.balancers["late.aws"] = balancer("web", 10)
+	l.want(&no, "Service canary (TargetGroup "+arns+"targetgroup/canary-tg/11) not verified: canary weight 20 not yet set (current: 10)")
+}
+
 func TestWhatAWSCannotTellIsNotVerifiedAndSaysWhy(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -370,6 +381,22 @@ func TestWhatIsRememberedDoesNotGrow(t *testing.T) {
 	}
 	if n, m := len(l.verifier.balancers.entries), len(l.verifier.versions); n > 20 || m > 100 {
 		t.Errorf("%d answers and %d versions are remembered", n, m)
+	}
+}
+
+func TestWhatIsTooOldIsAskedAgainAlsoBeforeItIsForgotten(t *testing.T) {
+	clk := clocktesting.NewFakePassiveClock(time.Unix(0, 0))
+	m, asked := newMemo[int](clk), 0
+	ask := func(context.Context) (int, error) { asked++; return asked, nil }
+	for _, step := range []struct {
+		at   time.Duration
+		key  string
+		want int
+	}{{3 * time.Second, "a", 1}, {6 * time.Second, "b", 2}, {9 * time.Second, "a", 3}} {
+		clk.SetTime(time.Unix(0, 0).Add(step.at))
+		if got, _ := m.get(t.Context(), step.key, time.Time{}, ask); got != step.want {
+			t.Errorf("at %v: answer %d, want %d", step.at, got, step.want)
+		}
 	}
 }
 

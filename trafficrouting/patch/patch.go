@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,11 +57,16 @@ func (p *Patch) Annotate(obj metav1.Object, key, value string) {
 	case value == "" && ok:
 		p.Remove("metadata", "annotations", key)
 	case value == "" || ok && has == value:
-	case len(obj.GetAnnotations()) == 0:
+	case len(obj.GetAnnotations()) == 0 && !p.sets("/metadata/annotations"):
 		p.Set(map[string]string{key: value}, "metadata", "annotations")
 	default:
 		p.Set(value, "metadata", "annotations", key)
 	}
+}
+
+// sets reports whether a change gives a place its value.
+func (p *Patch) sets(path string) bool {
+	return slices.ContainsFunc(p.operations, func(o operation) bool { return o.Path == path && o.Op != "remove" })
 }
 
 func (p *Patch) do(op string, value any, place []any) {

@@ -71,12 +71,13 @@ func TestTheFirstAnnotationMakesTheirPlace(t *testing.T) {
 	t.Parallel()
 	var p Patch
 	p.Annotate(&metav1.ObjectMeta{}, "a/b", "1")
+	p.Annotate(&metav1.ObjectMeta{}, "c", "2")
 	data, err := p.Data(&metav1.ObjectMeta{UID: "u1", ResourceVersion: "7"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `[{"op":"add","path":"/metadata/uid","value":"u1"},{"op":"add","path":"/metadata/resourceVersion","value":"7"},` +
-		`{"op":"add","path":"/metadata/annotations","value":{"a/b":"1"}}]`
+		`{"op":"add","path":"/metadata/annotations","value":{"a/b":"1"}},{"op":"add","path":"/metadata/annotations/c","value":"2"}]`
 	if diff := cmp.Diff(want, string(data)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

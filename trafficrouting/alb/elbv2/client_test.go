@@ -259,6 +259,16 @@ func TestALoadBalancerThatIsGoneIsLookedUpAgain(t *testing.T) {
 	}
 }
 
+func TestWhatIsRememberedDoesNotGrow(t *testing.T) {
+	client := (&cloud{t: t}).client()
+	for i := range maxFound {
+		client.found[strconv.Itoa(i)] = found{}
+	}
+	if _, err := client.Describe(t.Context(), hostname); err != nil || len(client.found) > maxFound {
+		t.Errorf("%d load balancers are remembered, error %v", len(client.found), err)
+	}
+}
+
 func TestTargetsAreThoseThatAreNotBeingTakenOut(t *testing.T) {
 	got, err := (&cloud{t: t}).client().Targets(t.Context(), "arn:tg/1")
 	if err != nil {
