@@ -106,9 +106,9 @@ func written(all []Mark) string {
 	return string(text)
 }
 
-// TakenBy reports whether another Rollout has marked an object for one of the sides, and which. Two that
+// Taken reports whether another Rollout has marked an object for one of the sides, and which. Two that
 // lead the same Service or subset would never agree.
-func TakenBy(obj, rollout metav1.Object, sides ...string) (by string, taken bool) {
+func Taken(obj, rollout metav1.Object, sides ...string) (by string, taken bool) {
 	for _, mark := range others(obj, Key(rollout)) {
 		for _, side := range sides {
 			if side != "" && (side == mark.Stable || side == mark.Canary) {
@@ -119,19 +119,6 @@ func TakenBy(obj, rollout metav1.Object, sides ...string) (by string, taken bool
 	return "", false
 }
 
-// MarkOf reads the mark of an object; false for one that has none, or none that can be read.
-func MarkOf(obj metav1.Object) (Mark, bool) {
-	text, ok := obj.GetAnnotations()[v1alpha1.RoutedByAnnotation]
-	if !ok {
-		return Mark{}, false
-	}
-	var mark Mark
-	if err := json.Unmarshal([]byte(text), &mark); err != nil || mark.Rollout == "" {
-		return Mark{}, false
-	}
-	return mark, true
-}
-
 // String is the value of the annotation v1alpha1.RoutedByAnnotation.
 func (m Mark) String() string {
 	text, err := json.Marshal(m)
@@ -139,13 +126,6 @@ func (m Mark) String() string {
 		panic(fmt.Sprintf("encoding a mark of strings: %v", err)) // cannot be
 	}
 	return string(text)
-}
-
-// Taken reports whether an object carries the mark of another Rollout, and whose. An object that two
-// Rollouts name obeys neither.
-func Taken(obj metav1.Object, rollout metav1.Object) (by string, taken bool) {
-	mark, ok := MarkOf(obj)
-	return mark.Rollout, ok && mark.Rollout != Key(rollout)
 }
 
 // Releases reports whether an object that carries the mark of a Rollout, and that its spec does not

@@ -65,7 +65,7 @@ func TestTwoRolloutsThatLeadTheSameSideAreInEachOthersWay(t *testing.T) {
 		"the canary of another":      {[]string{"a", "api-canary"}, "shop/api"},
 		"no side":                    {[]string{""}, ""},
 	} {
-		if by, taken := TakenBy(obj, web, c.sides...); by != c.by || taken != (c.by != "") {
+		if by, taken := Taken(obj, web, c.sides...); by != c.by || taken != (c.by != "") {
 			t.Errorf("%s: taken by %q (%t), want %q", name, by, taken, c.by)
 		}
 	}

@@ -336,6 +336,7 @@ func (c *Cluster) checkScale(a plan.Scale) {
 	}
 	if a.To < a.From {
 		c.checkShrink(a)
+		c.checkChosen(a)
 	}
 }
 
@@ -384,12 +385,17 @@ func (c *Cluster) checkShrink(a plan.Scale) {
 		c.brokef("S6 %s: it gets %d and needs %d pods", a, weight, need)
 	case weight > 0 && a.To == 0 && c.replicas() > 0:
 		c.brokef("S2 %s: it gets %d", a, weight)
-	case c.choose() && a.Revision == c.Services.Canary.Hash && a.To == 0 && c.replicas() > 0:
-		c.brokef("S2 %s: a managed route leads to it", a)
 	case a.Revision == c.Rollout.Status.StableRS && a.To < c.replicas() && !c.canary().DynamicStableScale:
 		c.brokef("S6 %s: the stable revision is kept whole", a)
 	case a.To == 0 && c.replicas() > 0 && c.Services.Stable.Hash == a.Revision:
 		c.brokef("S7 %s: the stable Service selects it", a)
+	}
+}
+
+// checkChosen checks that requests that are chosen for the canary find a pod.
+func (c *Cluster) checkChosen(a plan.Scale) {
+	if c.choose() && a.Revision == c.Services.Canary.Hash && a.To == 0 && c.replicas() > 0 {
+		c.brokef("S2 %s: a managed route leads to it", a)
 	}
 }
 

@@ -239,7 +239,7 @@ func checkRest(t *rapid.T, in intent, before, after world) {
 			if obj == nil {
 				continue
 			}
-			if mark, ok := trafficrouting.MarkOf(obj); ok {
+			if mark, ok := trafficrouting.MarkFor(obj, in.rollout); ok {
 				ours[obj.GetName()] = append(ours[obj.GetName()], mark.Routes...)
 			}
 			texts[obj.GetName()] = stripped(t, obj, ours[obj.GetName()])

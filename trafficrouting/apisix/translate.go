@@ -64,7 +64,7 @@ func (in intent) plan(w world, split trafficrouting.Split) ([]write, []error) {
 // weigh gives the ApisixRoute of the spec its weights. One that cannot be used still loses what the Rollout
 // gave the canary in it when nothing is to go there.
 func (in intent) weigh(base *unstructured.Unstructured, split trafficrouting.Split) ([]write, error) {
-	if by, taken := trafficrouting.TakenBy(base, in.rollout, in.stable, in.canary); taken {
+	if by, taken := trafficrouting.Taken(base, in.rollout, in.stable, in.canary); taken {
 		return nil, field.Invalid(in.path, base.GetName(), fmt.Sprintf(
 			"this ApisixRoute carries traffic of Rollout %s to the same Service: name another one, or take it out of the spec of that Rollout", by))
 	}
@@ -141,7 +141,7 @@ func (in intent) release(stray *unstructured.Unstructured, weight int32) patch.P
 func (in intent) observed(w world) (trafficrouting.Observed, []error) {
 	seen := trafficrouting.Observed{Exists: w.base != nil || len(w.made)+len(w.strays) > 0}
 	if w.base != nil {
-		if _, taken := trafficrouting.TakenBy(w.base, in.rollout, in.stable, in.canary); !taken {
+		if _, taken := trafficrouting.Taken(w.base, in.rollout, in.stable, in.canary); !taken {
 			seen.CanaryWeight = in.asks(w.base)
 		}
 	}

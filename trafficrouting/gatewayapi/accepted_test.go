@@ -23,6 +23,9 @@ func TestTrafficCountsAsMovedWhenEveryGatewayServesTheRouteAsItIs(t *testing.T) 
 				"{type: Accepted, status: 'True', observedGeneration: 3}, {type: ResolvedRefs, status: 'True', observedGeneration: 4}]}]", &yes, "",
 		},
 		"generations that are not told": {"[{parentRef: {name: gateway}, conditions: [{type: Accepted, status: 'True'}]}]", &yes, ""},
+		"a generation that is not set": {
+			"[{parentRef: {name: gateway}, conditions: [{type: Accepted, status: 'True', observedGeneration: 0}]}]", &yes, "",
+		},
 		"an earlier generation": {
 			"[{parentRef: {name: gateway}, conditions: [{type: Accepted, status: 'True', observedGeneration: 2}]}]", &no,
 			"HTTPRoute web: Gateway gateway has seen its generation 2, not 3",

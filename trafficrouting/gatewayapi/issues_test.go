@@ -1,6 +1,7 @@
 package gatewayapi
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -177,6 +178,10 @@ func TestGateway95And151ManagedRoutesAreFoundAgainWhereverTheyStand(t *testing.T
 			want := trafficrouting.Observed{Exists: true, CanaryWeight: 20, InSync: true, Routes: []trafficrouting.ManagedRoute{beta, gamma}}
 			if diff := cmp.Diff(want, seen); diff != "" || err != nil {
 				t.Errorf("observed (-want +got), error %v:\n%s", err, diff)
+			}
+			first := rulesIn(l.stored("HTTPRoute", "web"))
+			if !strings.Contains(first[0], "X-Beta") || !strings.Contains(first[1], "X-Gamma") {
+				t.Errorf("the managed routes are not the first to match: %q", first)
 			}
 			l.apply(splitOf(0))
 			for _, line := range rulesIn(l.stored("HTTPRoute", "web")) {

@@ -47,7 +47,7 @@ type view struct {
 func (in intent) view(r route) view {
 	v := view{route: r, rules: rulesOf(r.obj, in.rollout.Namespace)}
 	v.sides = sides{stable: in.stable, canary: in.canary, swaps: in.swaps}
-	v.taken, _ = trafficrouting.TakenBy(r.obj, in.rollout, in.stable, in.canary)
+	v.taken, _ = trafficrouting.Taken(r.obj, in.rollout, in.stable, in.canary)
 	mark, marked := trafficrouting.MarkFor(r.obj, in.rollout)
 	if v.mine = marked; v.mine {
 		v.memory = remembered(mark)

@@ -293,7 +293,7 @@ func harness(t *testing.T, s shape) routertest.Harness {
 		Unname:     unnames(),
 		Additional: true,
 		Steal: func(obj client.Object) {
-			mark, _ := trafficrouting.MarkOf(obj)
+			mark, _ := trafficrouting.MarkFor(obj, rollout(s.gateway()))
 			mark.Rollout = "shop/another"
 			obj.SetAnnotations(map[string]string{v1alpha1.RoutedByAnnotation: mark.String()})
 		},

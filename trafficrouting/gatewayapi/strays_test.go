@@ -239,4 +239,8 @@ func TestRoutesThatDisagreeAreNotInSync(t *testing.T) {
 	if err := l.wantSeen(want); err != nil {
 		t.Error(err)
 	}
+	in, err := intentOf(ro)
+	if _, possible := in.splitAt(want); err != nil || possible {
+		t.Errorf("error %v, possible %t", err, possible)
+	}
 }

@@ -129,8 +129,9 @@ func someObject(t *rapid.T, kind string, spec map[string]any) *unstructured.Unst
 		annotations["example.com/note"] = "kept"
 	}
 	if rapid.IntRange(0, 2).Draw(t, "marked") == 0 {
-		annotations[v1alpha1.RoutedByAnnotation] = trafficrouting.Mark{Rollout: "shop/web", Stable: "stable", Canary: "canary",
-			Routes: []string{"http/primary", "http/images", "managed/vip", "side/try-a", "side/old", "subset/old", "bare/http/primary", ""}}.String()
+		entries := []string{"http/primary", "http/images", "managed/vip", "side/try-a", "side/old", "subset/old", "bare/http/primary", ""}
+		mark := trafficrouting.Mark{Rollout: "shop/web", Stable: "stable", Canary: "canary", Routes: entries}
+		annotations[v1alpha1.RoutedByAnnotation] = mark.String()
 	}
 	if len(annotations) > 0 {
 		obj.SetAnnotations(annotations)

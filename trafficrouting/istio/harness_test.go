@@ -76,6 +76,15 @@ http:
 `, name, destination(one), destination(other)))
 }
 
+// teams is a VirtualService with a route of another team, which has its own two destinations.
+func teams(name, one, other string) *unstructured.Unstructured {
+	vs, theirs := between(name, "stable", "canary"), between(name, one, other)
+	route := elements(content(theirs), http)[1]
+	route["name"] = "api"
+	content(vs)[http] = append(content(vs)[http].([]any), route)
+	return vs
+}
+
 // plain is a VirtualService with a TLS and a TCP route.
 func plain(name string) *unstructured.Unstructured {
 	return object(services, name, `
@@ -153,15 +162,30 @@ func harness(t *testing.T, rollout func() *v1alpha1.Rollout, given func() []clie
 		Unname:  unnames(),
 		Routes:  routes(),
 		Steal: func(obj client.Object) {
-			obj.SetAnnotations(map[string]string{v1alpha1.RoutedByAnnotation: trafficrouting.Mark{Rollout: "shop/other"}.String()})
+			stolen(obj)
 		},
 		Additional: true,
 	}
 }
 
+// stolen makes an object another Rollout's.
+func stolen(obj client.Object) {
+	mark := trafficrouting.Mark{Rollout: "shop/other", Routes: []string{"http/primary", "tls/443/tcp.example.com"}}
+	obj.SetAnnotations(map[string]string{v1alpha1.RoutedByAnnotation: mark.String()})
+}
+
 func TestHostsFulfilTheDutiesOfARouter(t *testing.T) {
-	routertest.Run(t, harness(t, func() *v1alpha1.Rollout { return hostSplit("web") },
-		func() []client.Object { return []client.Object{between("web", "stable", "canary")} }))
+	h := harness(t, func() *v1alpha1.Rollout { return hostSplit("web") },
+		func() []client.Object { return []client.Object{between("web", "stable", "canary")} })
+	h.Share = func() (*v1alpha1.Rollout, []client.Object) {
+		other := hostSplit("web")
+		other.Name, other.UID = "api", "another-uid"
+		canary := other.Spec.Strategy.Canary
+		canary.StableService, canary.CanaryService = "api-stable", "api-canary"
+		canary.TrafficRouting.Istio.VirtualService.Routes = []string{"api"}
+		return other, []client.Object{teams("web", "api-stable", "api-canary")}
+	}
+	routertest.Run(t, h)
 }
 
 func TestSeveralVirtualServicesFulfilTheDutiesOfARouter(t *testing.T) {

@@ -115,11 +115,7 @@ func stringMatch(match *v1alpha1.StringMatch) map[string]any {
 func parse(stands *networking.HTTPRoute) (trafficrouting.ManagedRoute, bool) {
 	route := trafficrouting.ManagedRoute{Name: stands.GetName()}
 	if stands.GetMirror() != nil {
-		percentage := stands.GetMirrorPercentage().GetValue()
-		if !(percentage >= 0 && percentage <= 100) { // also for what is no number
-			return route, false
-		}
-		route.Percentage = int32(percentage)
+		route.Percentage = int32(stands.GetMirrorPercentage().GetValue())
 		for _, match := range stands.GetMatch() {
 			route.Mirror = append(route.Mirror, v1alpha1.RouteMatch{
 				Method: parseMatch(match.GetMethod()), Path: parseMatch(match.GetUri()), Headers: parseHeaders(match.GetHeaders()),
@@ -166,20 +162,20 @@ func same(a, b any) bool {
 	return errLeft == nil && errRight == nil && bytes.Equal(left, right)
 }
 
-// placeManaged makes the managed routes of a VirtualService those that are wanted, before all others.
-// Those that are in their place are changed one by one; else all are taken out and put in again,
-// since each is wholly ours.
-func (vs virtualService) placeManaged(p *patch.Patch, ours []string, wanted []map[string]any) {
+// placeManaged makes the managed routes of a VirtualService those that are wanted, before all others
+// but the managed ones of other Rollouts. Those that are in their place are changed one by one; else
+// all are taken out and put in again, since each is wholly ours.
+func (vs virtualService) placeManaged(p *patch.Patch, ours, theirs []string, wanted []map[string]any) {
 	var at []int
 	for i, r := range vs.http {
 		if slices.Contains(ours, r.GetName()) {
 			at = append(at, i)
 		}
 	}
-	if vs.inPlace(at, wanted) {
+	if vs.inPlace(at, theirs, wanted) {
 		for i, route := range wanted {
-			if !same(raw(vs.obj, "spec", http, i), route) {
-				p.Set(route, "spec", http, i)
+			if !same(raw(vs.obj, "spec", http, at[i]), route) {
+				p.Set(route, "spec", http, at[i])
 			}
 		}
 		return
@@ -192,13 +188,22 @@ func (vs virtualService) placeManaged(p *patch.Patch, ours []string, wanted []ma
 	}
 }
 
-// inPlace reports whether the routes at the positions are the first ones and have the wanted names.
-func (vs virtualService) inPlace(at []int, wanted []map[string]any) bool {
+// inPlace reports whether the routes at the positions have the wanted names, and nothing stands
+// before or between them but managed routes of others.
+func (vs virtualService) inPlace(at []int, theirs []string, wanted []map[string]any) bool {
 	if len(at) != len(wanted) {
 		return false
 	}
 	for i, index := range at {
-		if index != i || vs.http[i].GetName() != wanted[i]["name"] {
+		if vs.http[index].GetName() != wanted[i]["name"] {
+			return false
+		}
+	}
+	if len(at) == 0 {
+		return true
+	}
+	for i := range at[len(at)-1] {
+		if !slices.Contains(at, i) && !slices.Contains(theirs, vs.http[i].GetName()) {
 			return false
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/headway-rollouts/headway/apis/rollouts/v1alpha1"
 	"github.com/headway-rollouts/headway/trafficrouting"
 	"github.com/headway-rollouts/headway/trafficrouting/patch"
 )
@@ -42,7 +43,7 @@ func (in intent) plan(w world, split trafficrouting.Split) ([]stage, error) {
 	routes := in.routeStage(w, split)
 	for _, s := range w.strayRules {
 		if in.usable && trafficrouting.Releases(in.rollout, split.Canary.Weight) && s.readable {
-			after.add(releasedRule(s, in.rollout.Name))
+			after.add(releasedRule(s, in.rollout))
 		}
 	}
 	return []stage{before, routes, after}, nil
@@ -63,14 +64,12 @@ func (in intent) ruleStages(w world, split trafficrouting.Split) (before, after 
 	if err != nil {
 		return before, after, err
 	}
-	write := func(s *stage, edits []edit) {
-		s.add(write{w.rule.rule.obj, in.edited(*w.rule, edits), in.ruleChange(w, split)})
+	due := &before
+	now, late := todo.order(moves)
+	if late {
+		due = &after
 	}
-	if first, last := todo.order(moves); len(last) > 0 {
-		write(&after, last)
-	} else {
-		write(&before, first)
-	}
+	due.add(write{w.rule.rule.obj, in.edited(*w.rule, now), in.ruleChange(w, split)})
 	return before, after, nil
 }
 
@@ -123,7 +122,7 @@ func (in intent) fate(s stray, split trafficrouting.Split) write {
 	case !in.usable && split.Canary.Weight == 0:
 		w.patch = s.vs.homecoming(s.rec)
 	case in.usable && trafficrouting.Releases(in.rollout, split.Canary.Weight):
-		w.patch = s.vs.release(s.rec)
+		w.patch = s.vs.release(s.rec, in.rollout)
 		w.change.Message = fmt.Sprintf("VirtualService `%s` released: the Rollout no longer names it", s.vs.obj.GetName())
 	}
 	return w
@@ -154,7 +153,7 @@ func (in intent) ruleChange(w world, split trafficrouting.Split) trafficrouting.
 		in.sides.stableSubset, hash(in.sides.stableSubset, split.Stable.Hash))}
 }
 
-func releasedRule(s strayRule, rollout string) write {
+func releasedRule(s strayRule, ro *v1alpha1.Rollout) write {
 	message := fmt.Sprintf("DestinationRule %s released: the Rollout no longer names it", s.rule.obj.GetName())
-	return write{s.rule.obj, s.rule.release(s.rec, rollout), trafficrouting.Change{Reason: ReasonRule, Message: message}}
+	return write{s.rule.obj, s.rule.release(s.rec, ro), trafficrouting.Change{Reason: ReasonRule, Message: message}}
 }

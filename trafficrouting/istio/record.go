@@ -19,10 +19,13 @@ const (
 	barePrefix    = "bare/"    // a route whose canary has no weight at rest, by its id
 )
 
-// record is what the mark of an object tells.
+// record is what the marks of an object tell.
 type record struct {
 	marked bool
 	sides  sides
+	// claims are what the marks of other Rollouts list, and whose it is. A VirtualService may have
+	// routes of many teams.
+	claims map[string]string
 	// weighted are the ids of the routes that carry weights, and managed the names of those that steps added.
 	weighted, managed []string
 	// added are the sides of Experiments among destinations, and subsets those among subsets.
@@ -32,13 +35,19 @@ type record struct {
 	bare []string
 }
 
-// recordOf reads the mark that a Rollout left on an object. The mark of another one tells nothing.
+// recordOf reads the mark that a Rollout left on an object, and those of others beside it.
 func recordOf(obj *unstructured.Unstructured, ro *v1alpha1.Rollout) record {
-	mark, marked := trafficrouting.MarkOf(obj)
-	if !marked || mark.Rollout != trafficrouting.Key(ro) {
-		return record{}
+	rec := record{claims: map[string]string{}}
+	for _, other := range trafficrouting.MarksBeside(obj, ro) {
+		for _, entry := range other.Routes {
+			rec.claims[entry] = other.Rollout
+		}
 	}
-	rec := record{marked: true, sides: markedSides(mark)}
+	mark, marked := trafficrouting.MarkFor(obj, ro)
+	if !marked {
+		return rec
+	}
+	rec.marked, rec.sides = true, markedSides(mark)
 	lists := []struct {
 		prefix string
 		into   *[]string
@@ -54,12 +63,40 @@ func recordOf(obj *unstructured.Unstructured, ro *v1alpha1.Rollout) record {
 	return rec
 }
 
-// mark is the one that an object must have, with a list in an order of its own.
-func (in intent) mark(entries []string) trafficrouting.Mark {
+// mark is the annotation that an object must have, with a list in an order of its own.
+func (in intent) mark(obj *unstructured.Unstructured, entries []string) string {
 	slices.Sort(entries)
 	mark := trafficrouting.Mark{Rollout: trafficrouting.Key(in.rollout), Routes: slices.Compact(entries)}
 	mark.Stable, mark.Canary = in.sides.names()
-	return mark
+	return mark.Beside(obj)
+}
+
+// claimed reports which other Rollout has marked one of the routes, by what its mark lists.
+func (rec record) claimed(routes []route, managed []string) (by string, taken bool) {
+	var entries []string
+	for _, r := range routes {
+		entries = append(entries, r.id())
+	}
+	for _, name := range managed {
+		entries = append(entries, managedPrefix+name)
+	}
+	for _, entry := range entries {
+		if by, taken := rec.claims[entry]; taken {
+			return by, true
+		}
+	}
+	return "", false
+}
+
+// theirs are the names of the managed routes of other Rollouts.
+func (rec record) theirs() []string {
+	var names []string
+	for _, entry := range sortedKeys(rec.claims) {
+		if name, ok := strings.CutPrefix(entry, managedPrefix); ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // routes are those of the routes that the record names. Of several HTTP routes of one name it is the

@@ -94,7 +94,7 @@ func TestAWrongSpecKeepsItsMarkAndObeysAWeightOfZero(t *testing.T) {
 		wantField(t, err, "spec.strategy.canary.trafficRouting.istio.destinationRule.canarySubsetName")
 		wantWrites(t, w, c.writes...)
 	}
-	if _, marked := trafficrouting.MarkOf(stored(t, w, services, "web")); !marked {
+	if len(trafficrouting.MarkKeys(stored(t, w, services, "web"))) == 0 {
 		t.Error("the mark is gone, and a corrected spec may name it again")
 	}
 	apply(t, w, subsetSplit(), subsets(30, "aaaa", "bbbb"))
@@ -147,9 +147,7 @@ func TestAnObjectOfAnotherRolloutIsRefused(t *testing.T) {
 	for kind, obj := range map[string]client.Object{"virtualService": between("web", "web/stable", "web/canary"), "destinationRule": subsetsOfWeb("web-rule")} {
 		t.Run(kind, func(t *testing.T) {
 			w := subsetWorld(t, 0)
-			change(t, w, obj.GetObjectKind().GroupVersionKind(), obj.GetName(), func(obj client.Object) {
-				obj.SetAnnotations(map[string]string{v1alpha1.RoutedByAnnotation: trafficrouting.Mark{Rollout: "shop/other"}.String()})
-			})
+			change(t, w, obj.GetObjectKind().GroupVersionKind(), obj.GetName(), stolen)
 			ref := trafficrouting.Ref{Rollout: subsetSplit()}
 			_, err := New(w.Client).Apply(t.Context(), ref, subsets(20, "aaaa", "cccc"))
 			wantField(t, err, "spec.strategy.canary.trafficRouting.istio."+kind+".name")
@@ -159,6 +157,26 @@ func TestAnObjectOfAnotherRolloutIsRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A name that another Rollout gave to a route of its own is not ours to take away.
+func TestTheManagedRouteOfAnotherRolloutIsNotTakenAway(t *testing.T) {
+	w := newWorld(t, teams("web", "api-stable", "api-canary"))
+	other := managing(hostSplit("web"), "vip")
+	other.Name = "api"
+	other.Spec.Strategy.Canary.StableService, other.Spec.Strategy.Canary.CanaryService = "api-stable", "api-canary"
+	other.Spec.Strategy.Canary.TrafficRouting.Istio.VirtualService.Routes = []string{"api"}
+	split := splitOf(20)
+	split.Stable.Service, split.Canary.Service, split.Routes = "api-stable", "api-canary", routes()["a header as a whole"]
+	apply(t, w, other, split)
+	w.Writes()
+	ro := managing(hostSplit("web"), "vip")
+	_, err := New(w.Client).Apply(t.Context(), trafficrouting.Ref{Rollout: ro}, splitOf(50))
+	wantField(t, err, "spec.strategy.canary.trafficRouting.istio.virtualService.name")
+	wantWrites(t, w)
+	if got := observe(t, w, other); !got.InSync || len(got.Routes) != 1 {
+		t.Errorf("the other Rollout observed %+v", got)
 	}
 }
 

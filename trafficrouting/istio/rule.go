@@ -90,16 +90,14 @@ func (e *edits) point(next edit, has string, from, to int32) {
 	}
 }
 
-// order splits the edits into those to write before the routes and those to write after them. One
-// object is written once: where both are due, the later ones wait for what is seen next.
-func (e edits) order(s shift) (first, last []edit) {
-	switch {
-	case len(e.before) > 0:
-		return slices.Concat(e.before, e.whenever), nil
-	case len(e.after) > 0 || s.falls():
-		return nil, slices.Concat(e.whenever, e.after)
+// order is what to write now, and whether after the routes rather than before them. One object is
+// written once: where some edits must come before and some after, the later ones wait for what is
+// seen next. Traffic that leaves the canary waits for nothing that it does not need.
+func (e edits) order(s shift) (now []edit, after bool) {
+	if len(e.before) > 0 {
+		return slices.Concat(e.before, e.whenever), false
 	}
-	return e.whenever, nil
+	return slices.Concat(e.whenever, e.after), len(e.after) > 0 || s.falls()
 }
 
 // edited is the patch that makes edits, with the mark; empty when there is nothing to write.
@@ -136,7 +134,7 @@ func (in intent) edited(n namedRule, todo []edit) patch.Patch {
 		entries = append(entries, subsetPrefix+name)
 	}
 	annotate(&p, rule.obj, map[string]string{
-		v1alpha1.RoutedByAnnotation:  in.mark(entries).String(),
+		v1alpha1.RoutedByAnnotation:  in.mark(rule.obj, entries),
 		v1alpha1.ManagedByAnnotation: in.rollout.Name,
 	})
 	return p
@@ -144,7 +142,7 @@ func (in intent) edited(n namedRule, todo []edit) patch.Patch {
 
 // release is the patch that takes the hashes and the added subsets from a DestinationRule, and the
 // mark with them.
-func (d destinationRule) release(rec record, rollout string) patch.Patch {
+func (d destinationRule) release(rec record, ro *v1alpha1.Rollout) patch.Patch {
 	var p patch.Patch
 	for i, sub := range d.subsets {
 		sided := sub.name == rec.sides.stableSubset || sub.name == rec.sides.canarySubset
@@ -161,8 +159,8 @@ func (d destinationRule) release(rec record, rollout string) patch.Patch {
 			p.Remove("spec", "subsets", i)
 		}
 	}
-	annotations := map[string]string{v1alpha1.RoutedByAnnotation: ""}
-	if d.obj.GetAnnotations()[v1alpha1.ManagedByAnnotation] == rollout {
+	annotations := map[string]string{v1alpha1.RoutedByAnnotation: trafficrouting.Without(d.obj, ro)}
+	if d.obj.GetAnnotations()[v1alpha1.ManagedByAnnotation] == ro.Name {
 		annotations[v1alpha1.ManagedByAnnotation] = ""
 	}
 	annotate(&p, d.obj, annotations)

@@ -34,12 +34,12 @@ func (in intent) translate(n named, split trafficrouting.Split) patch.Patch {
 			entries = append(entries, managedPrefix+route.Name)
 		}
 	}
-	n.vs.placeManaged(&p, in.ours(n.rec), wanted)
+	n.vs.placeManaged(&p, in.ours(n.rec), n.rec.theirs(), wanted)
 	for _, side := range split.Additional {
 		entries = append(entries, addedPrefix+side.Service)
 	}
 	if n.rec.marked || split.Canary.Weight > 0 || len(split.Routes)+len(split.Additional) > 0 {
-		annotate(&p, n.vs.obj, map[string]string{v1alpha1.RoutedByAnnotation: in.mark(entries).String()})
+		annotate(&p, n.vs.obj, map[string]string{v1alpha1.RoutedByAnnotation: in.mark(n.vs.obj, entries)})
 	}
 	return p
 }
@@ -144,7 +144,7 @@ func (w wish) destination(r route, service string) map[string]any {
 func (vs virtualService) homecoming(rec record) patch.Patch {
 	var p patch.Patch
 	vs.bringHome(&p, rec.routes(vs.routes), rec)
-	vs.placeManaged(&p, rec.managed, nil)
+	vs.placeManaged(&p, rec.managed, nil, nil)
 	return p
 }
 
@@ -158,9 +158,9 @@ func (vs virtualService) bringHome(p *patch.Patch, routes []route, rec record) {
 	}
 }
 
-// release is a homecoming that takes the mark away.
-func (vs virtualService) release(rec record) patch.Patch {
+// release is a homecoming that takes the mark of a Rollout away.
+func (vs virtualService) release(rec record, ro *v1alpha1.Rollout) patch.Patch {
 	p := vs.homecoming(rec)
-	annotate(&p, vs.obj, map[string]string{v1alpha1.RoutedByAnnotation: ""})
+	annotate(&p, vs.obj, map[string]string{v1alpha1.RoutedByAnnotation: trafficrouting.Without(vs.obj, ro)})
 	return p
 }

@@ -30,7 +30,7 @@ const (
 	fit        state = iota
 	missing          // or refused by the API server
 	unreadable       // what it asks for cannot be told
-	foreign          // another Rollout's
+	foreign          // another Rollout steers the same routes
 	unfit            // it has not the routes that the spec asks for
 )
 
@@ -68,34 +68,31 @@ type strayRule struct {
 // judge says what a VirtualService that was read is good for.
 func (in intent) judge(t target, obj *unstructured.Unstructured) (named, error) {
 	n := named{target: t, vs: virtualService{obj: obj}, rec: recordOf(obj, in.rollout)}
-	if by, taken := trafficrouting.Taken(obj, in.rollout); taken {
-		n.state = foreign
-		return n, takenError(t.path(), VirtualServiceKind.Kind, obj, by)
-	}
 	vs, err := readVirtualService(obj)
 	if err != nil {
 		n.state = unreadable
 		return n, field.Invalid(t.path(), obj.GetName(), fmt.Sprintf("this VirtualService cannot be understood: correct it: %v", err))
 	}
 	n.vs = vs
-	if n.weighted, err = in.weighted(t, vs, in.ours(n.rec)); err != nil {
+	if n.weighted, err = in.weighted(t, vs, slices.Concat(in.ours(n.rec), n.rec.theirs())); err != nil {
 		n.state = unfit
 		return n, err
 	}
+	if by, taken := n.rec.claimed(n.weighted, in.managed); taken {
+		n.state, n.weighted = foreign, nil
+		return n, field.Invalid(t.path(), obj.GetName(), fmt.Sprintf(
+			"the Rollout %s steers a route of this VirtualService that this Rollout names: give each routes of its own", by))
+	}
 	return n, nil
-}
-
-func takenError(path *field.Path, kind string, obj *unstructured.Unstructured, by string) error {
-	return field.Invalid(path, obj.GetName(), fmt.Sprintf(
-		"the Rollout %s steers this %s: take it out of one of the two Rollouts, or give each its own", by, kind))
 }
 
 // judgeRule says whether the DestinationRule that was read can be used.
 func (in intent) judgeRule(obj *unstructured.Unstructured) (namedRule, error) {
 	n := namedRule{rule: destinationRule{obj: obj}, rec: recordOf(obj, in.rollout)}
 	path := in.rulePath.Child("name")
-	if by, taken := trafficrouting.Taken(obj, in.rollout); taken {
-		return n, takenError(path, DestinationRuleKind.Kind, obj, by)
+	for _, other := range trafficrouting.MarksBeside(obj, in.rollout) {
+		return n, field.Invalid(path, obj.GetName(), fmt.Sprintf(
+			"the Rollout %s steers this DestinationRule: give each Rollout a DestinationRule of its own", other.Rollout))
 	}
 	rule, err := readDestinationRule(obj)
 	if err != nil {

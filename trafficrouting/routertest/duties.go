@@ -392,8 +392,8 @@ func releasesOfTheGone(t *testing.T, h Harness) {
 		if weights := b.weights(obj); slices.Max(weights) != 100 {
 			t.Errorf("%s still shares traffic: %v", obj.GetName(), weights)
 		}
-		if mark, marked := trafficrouting.MarkOf(obj); marked {
-			t.Errorf("%s still carries the mark %s", obj.GetName(), mark)
+		if keys := trafficrouting.MarkKeys(obj); len(keys) > 0 {
+			t.Errorf("%s still carries the marks of %v", obj.GetName(), keys)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -253,10 +254,7 @@ func shown(t *testing.T, w *routertest.World, kind schema.GroupVersionKind, name
 	for _, e := range entriesOf(obj) {
 		text += fmt.Sprintf("%v=%v ", e.(map[string]any)["name"], e.(map[string]any)["weight"])
 	}
-	if mark, marked := trafficrouting.MarkOf(obj); marked {
-		return text + mark.Rollout
-	}
-	return text
+	return text + strings.Join(trafficrouting.MarkKeys(obj), " ")
 }
 
 func wantShown(t *testing.T, w *routertest.World, name, want string) {

@@ -153,7 +153,7 @@ func TestAServiceThatIsNoSideAnyMoreGetsNothing(t *testing.T) {
 	}
 	wantShown(t, w, "web", "stable=80 canary=0 other=20 shop/web")
 	wantSeen(t, w, ro, trafficrouting.Observed{Exists: true, CanaryWeight: 20, InSync: true})
-	mark, _ := trafficrouting.MarkOf(&stored(t, w)[0])
+	mark, _ := trafficrouting.MarkFor(&stored(t, w)[0], rollout())
 	if want := (trafficrouting.Mark{Rollout: "shop/web", Stable: "stable", Canary: "other"}); !cmp.Equal(want, mark) {
 		t.Errorf("mark %v, want %v", mark, want)
 	}

@@ -85,7 +85,7 @@ func (in intent) marked(obj *unstructured.Unstructured) sides {
 
 // route makes the TraefikService of the spec carry a split.
 func (in intent) route(obj *unstructured.Unstructured, split trafficrouting.Split) (write, error) {
-	if by, taken := trafficrouting.TakenBy(obj, in.rollout, in.sides.stable, in.sides.canary); taken {
+	if by, taken := trafficrouting.Taken(obj, in.rollout, in.sides.stable, in.sides.canary); taken {
 		return write{}, field.Invalid(in.path, in.name, fmt.Sprintf(
 			"Rollout %s routes to the same Service by the TraefikService %q: name another one, or remove it from the other Rollout", by, in.name))
 	}
