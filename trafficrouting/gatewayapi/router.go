@@ -62,8 +62,11 @@ func (r *Router) Observe(ctx context.Context, ref trafficrouting.Ref) (trafficro
 			failures = append(failures, fmt.Errorf("observing %s %s: %w", v.kind.name, v.obj.GetName(), err))
 		}
 		seen.InSync = seen.InSync && todo.Empty()
-		accepted, _ := Accepted(v.obj)
+		accepted, why := Accepted(v.obj)
 		seen.Verified = both(seen.Verified, accepted)
+		if seen.Unverified == "" {
+			seen.Unverified = why
+		}
 	}
 	seen.InSync = seen.InSync && (len(w.strays) == 0 || !in.releases(seen.CanaryWeight))
 	return seen, errors.Join(failures...)
@@ -102,19 +105,6 @@ func (r *Router) Apply(ctx context.Context, ref trafficrouting.Ref, split traffi
 		}
 	}
 	return changes, errors.Join(failures...)
-}
-
-// Waiting says which routes the gateways do not serve yet as they are, and why: it is the reason of an
-// Observed.Verified that is false.
-func (r *Router) Waiting(ctx context.Context, ref trafficrouting.Ref) ([]string, error) {
-	w, err := r.world(ctx, ref)
-	var reasons []string
-	for _, v := range w.named {
-		if _, why := Accepted(v.obj); why != "" {
-			reasons = append(reasons, why)
-		}
-	}
-	return reasons, err
 }
 
 // both is nil while neither can tell, and otherwise false unless all that can tell say true.

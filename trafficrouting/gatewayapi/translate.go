@@ -113,7 +113,7 @@ func (in intent) translate(v view, split trafficrouting.Split) (patch.Patch, err
 func (in intent) metadata(todo *patch.Patch, v view, mark trafficrouting.Mark, home bool) {
 	annotations, labels := maps.Clone(v.obj.GetAnnotations()), maps.Clone(v.obj.GetLabels())
 	others := trafficrouting.Without(v.obj, in.rollout)
-	if v.memory.label != "" && others == "" { // that of another Rollout may be the same
+	if v.memory.label != "" && !in.labelled(v) {
 		delete(labels, v.memory.label)
 	}
 	delete(annotations, v1alpha1.RoutedByAnnotation)
@@ -128,6 +128,13 @@ func (in intent) metadata(todo *patch.Patch, v view, mark trafficrouting.Mark, h
 	}
 	setMembers(todo, "labels", v.obj.GetLabels(), labels)
 	setMembers(todo, "annotations", v.obj.GetAnnotations(), annotations)
+}
+
+// labelled reports whether another Rollout that shares the object wants the label that this one gave it.
+func (in intent) labelled(v view) bool {
+	return slices.ContainsFunc(trafficrouting.MarksBeside(v.obj, in.rollout), func(other trafficrouting.Mark) bool {
+		return remembered(other).label == v.memory.label
+	})
 }
 
 func withMember(members map[string]string, key, value string) map[string]string {

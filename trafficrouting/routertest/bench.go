@@ -78,7 +78,7 @@ func (b bench) observe() trafficrouting.Observed {
 func (b bench) wantSeen(want trafficrouting.Observed) {
 	b.t.Helper()
 	got := b.observe()
-	got.Verified, got.Selects = nil, nil
+	got.Verified, got.Unverified, got.Selects = nil, "", nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		b.t.Errorf("observed (-want +got):\n%s", diff)
 	}

@@ -337,7 +337,7 @@ func additionalSides(t *testing.T, h Harness) {
 		want.Additional = append(want.Additional, trafficrouting.Backend{Service: side.Service, Weight: side.Weight})
 	}
 	got := b.observe()
-	got.Verified, got.Selects = nil, nil
+	got.Verified, got.Unverified, got.Selects = nil, "", nil
 	for i := range got.Additional {
 		got.Additional[i].Hash = "" // Routers that only know Services cannot tell.
 	}
