@@ -23,7 +23,7 @@ const maxCRDBytes = 200_000
 // them is not named.
 var additive = map[string][]string{
 	"Rollout": {
-		"spec.initialAnalysis", "spec.onFailure", "spec.scaleAccounting",
+		"spec.initialAnalysis", "spec.onFailure", "spec.scaleAccounting", "spec.strategy.canary.trafficRouting.gatewayAPI",
 		"status.initialAnalysisRunStatus", "status.why",
 	},
 	"AnalysisTemplate":        {"spec.metrics[].minSamples", "spec.metrics[].noData"},

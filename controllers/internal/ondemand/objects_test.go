@@ -86,6 +86,7 @@ func (s *scene) define(name, kind string) {
 	if err := s.cluster.Apply(s.t.Context(), "", fmt.Appendf(nil, definition, name, kind)); err != nil {
 		s.t.Fatal(err)
 	}
+	s.Welcome(schema.GroupResource{Group: "example.com", Resource: name + "s"})
 }
 
 func (s *scene) make(namespace, kind string) {
@@ -148,7 +149,6 @@ func TestAKindThatComesAndGoes(t *testing.T) {
 		t.Fatalf("before its definition: %v, want no match", err)
 	}
 	s.define("fleet", "Fleet")
-	s.Welcome(schema.GroupResource{Group: "example.com", Resource: "fleets"})
 	s.make(ns, "Fleet")
 	kube.Eventually(t, 20*time.Second, func() error { return s.get(ns, "Fleet") })
 
