@@ -37,11 +37,11 @@ func newMeshWorld(t *testing.T) *world {
 }
 
 func installMeshes(cluster *kube.Cluster) error {
-	istio, err := kube.ModuleDir(context.Background(), "istio.io/api")
+	istio, err := kube.ModuleDir(context.Background(), ".", "istio.io/api")
 	if err != nil {
 		return err
 	}
-	gateway, err := kube.ModuleDir(context.Background(), "sigs.k8s.io/gateway-api")
+	gateway, err := kube.ModuleDir(context.Background(), "test/traffic/traefik", "sigs.k8s.io/gateway-api")
 	if err != nil {
 		return err
 	}

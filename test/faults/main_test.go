@@ -307,7 +307,7 @@ func (s *scene) signed() {
 	s.Helper()
 	for kind, name := range map[observer.Kind]string{observer.Rollout: "web", observer.Ingress: "web-web-canary"} {
 		object := s.watch.Present(kind)[name]
-		if object == nil || !slices.ContainsFunc(object.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool { return e.Manager == "headway" }) {
+		if object == nil || !slices.ContainsFunc(object.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool { return observer.ByController(e.Manager) }) {
 			s.Errorf("%s: %s %s does not say that the controller wrote it", s.namespace, kind, name)
 		}
 	}

@@ -146,7 +146,7 @@ func (w world) tryPod(spec corev1.PodSpec) error {
 
 func TestSamplesAreAccepted(t *testing.T) {
 	w := newWorld(t)
-	istio, err := kube.ModuleDir(t.Context(), "istio.io/api")
+	istio, err := kube.ModuleDir(t.Context(), ".", "istio.io/api")
 	if err != nil {
 		t.Fatal(err)
 	}

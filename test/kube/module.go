@@ -2,19 +2,25 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os/exec"
-	"strings"
+	"path/filepath"
 )
 
-// ModuleDir is the folder of a module that the project depends on. Some hold the
+// ModuleDir is the folder of a module that one of the project's modules depends on, in the folder of that
+// one: "." is the main module. It is fetched if it must be. Some modules hold the
 // CustomResourceDefinitions of their kinds.
-func ModuleDir(ctx context.Context, module string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module) //nolint:gosec // Our own arguments.
-	cmd.Dir = Root()
+func ModuleDir(ctx context.Context, dependent, module string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module) //nolint:gosec // Our own arguments.
+	cmd.Dir = filepath.Join(Root(), dependent)
 	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("finding the folder of module %s: %w", module, err)
+	var fetched struct{ Dir, Error string }
+	if unreadable := json.Unmarshal(out, &fetched); unreadable != nil {
+		return "", fmt.Errorf("fetching module %s of %s: %w (%v)", module, dependent, unreadable, err)
 	}
-	return strings.TrimSpace(string(out)), nil
+	if err != nil || fetched.Error != "" {
+		return "", fmt.Errorf("fetching module %s of %s: %w: %s", module, dependent, err, fetched.Error)
+	}
+	return fetched.Dir, nil
 }

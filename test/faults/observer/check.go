@@ -114,15 +114,18 @@ func sameAttempt(a, b v1alpha1.RolloutStatus) bool {
 	return a.CurrentPodHash == b.CurrentPodHash && a.CurrentStepHash == b.CurrentStepHash && a.Abort == b.Abort
 }
 
-// controller begins the name by which the controller writes.
-const controller = "headway"
+// ByController reports whether a name is one by which the controller writes: that of its process, and
+// that of its routes.
+func ByController(manager string) bool {
+	return strings.HasPrefix(manager, "headway") || manager == "rollouts-controller"
+}
 
 // byController reports whether the controller ever wrote to the object that
 // changed. One that does not tell is taken for the controller's.
 func (c *checker) byController() bool {
 	entries := c.at.Object.GetManagedFields()
 	return len(entries) == 0 || slices.ContainsFunc(entries, func(e metav1.ManagedFieldsEntry) bool {
-		return strings.HasPrefix(e.Manager, controller)
+		return ByController(e.Manager)
 	})
 }
 
@@ -133,7 +136,7 @@ func (c *checker) byPerson(path ...string) bool {
 		if entry.FieldsV1 == nil || !holds(entry.FieldsV1.GetRawBytes(), path) {
 			continue
 		}
-		if strings.HasPrefix(entry.Manager, controller) {
+		if ByController(entry.Manager) {
 			return false
 		}
 		person = true
