@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -23,7 +24,13 @@ type balancers struct {
 	verifier *alb.Verifier
 
 	mu   sync.Mutex
-	told map[types.NamespacedName]string // the Event that was sent last
+	told map[news]string // the Event that was sent last
+}
+
+// news is what an Event about load balancers tells of: their weights, or their targets.
+type news struct {
+	rollout types.NamespacedName
+	targets bool
 }
 
 // observeBalancers adds what AWS says: what the load balancers of an ALB serve, and whether the pods of
@@ -34,21 +41,24 @@ func (r *Reconciler) observeBalancers(ctx context.Context, seen *observed) error
 	}
 	if report, ok := r.balancers.verifier.Report(seen.Rollout); ok {
 		seen.Balancers = &plan.Balancers{ALB: report.ALB, ALBs: report.ALBs}
-		r.tellBalancers(seen.Rollout, report.Reason, report.Message)
+		r.tellBalancers(seen.Rollout, report.Reason, report.Message, false)
 	}
 	service := servedByTargets(seen.Rollout)
 	if service == "" || !seen.severalHavePods() {
 		return nil
 	}
 	verified, why, err := r.balancers.verifier.ServiceRegistered(ctx, seen.Rollout.Namespace, service)
-	if err != nil {
-		return fmt.Errorf("verifying the targets of Service %s: %w", service, behind(err))
+	if err = behind(err); errors.Is(err, errBehind) {
+		return err
+	}
+	if err != nil { // an abort must not wait for the right to read a binding
+		verified, why = false, fmt.Sprintf("the targets of Service %s cannot be verified: %v", service, err)
 	}
 	if verified {
 		return nil
 	}
 	seen.Traffic.Verified, seen.Traffic.Unverified = &verified, why
-	r.tellBalancers(seen.Rollout, alb.ReasonUnverified, why)
+	r.tellBalancers(seen.Rollout, alb.ReasonUnverified, why, true)
 	return nil
 }
 
@@ -76,17 +86,17 @@ func (s *observed) severalHavePods() bool {
 	return n > 1
 }
 
-// tellBalancers sends an Event when what AWS says is news.
-func (r *Reconciler) tellBalancers(ro *v1alpha1.Rollout, reason, message string) {
-	key := client.ObjectKeyFromObject(ro)
+// tellBalancers sends an Event when what AWS says is news: about the weights, or about the targets.
+func (r *Reconciler) tellBalancers(ro *v1alpha1.Rollout, reason, message string, targets bool) {
+	key := news{client.ObjectKeyFromObject(ro), targets}
 	r.balancers.mu.Lock()
-	news := r.balancers.told[key] != message
+	known := r.balancers.told[key] == message
 	if r.balancers.told == nil {
-		r.balancers.told = map[types.NamespacedName]string{}
+		r.balancers.told = map[news]string{}
 	}
 	r.balancers.told[key] = message
 	r.balancers.mu.Unlock()
-	if !news || reason == "" {
+	if known || reason == "" {
 		return
 	}
 	kind := corev1.EventTypeWarning
@@ -99,7 +109,8 @@ func (r *Reconciler) tellBalancers(ro *v1alpha1.Rollout, reason, message string)
 func (b *balancers) forget(key types.NamespacedName) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.told, key)
+	delete(b.told, news{key, false})
+	delete(b.told, news{key, true})
 }
 
 // askAgain is when to look again at what AWS says, at the latest.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -183,9 +184,7 @@ func (d definitions) Delete(ctx context.Context, e event.DeleteEvent, q requests
 	if !ok {
 		return
 	}
-	for _, objects := range d.objects {
-		objects.Drop(ctx, resource)
-	}
+	d.objects[0].Drop(ctx, resource) // a mesh in another cluster has definitions of its own
 	for _, request := range d.anywhere(ctx, routeIndex, resource.Group) {
 		q.Add(request)
 	}
@@ -199,18 +198,22 @@ func (d definitions) came(ctx context.Context, obj client.Object, q requests) {
 	if !ok {
 		return
 	}
-	for _, objects := range d.objects {
-		objects.Welcome(resource)
-	}
+	d.objects[0].Welcome(resource)
 	for _, request := range d.anywhere(ctx, routeIndex, resource.Group) {
 		q.Add(request)
 		q.AddAfter(request, established)
 	}
 }
 
+// boundGroups are the groups of TargetGroupBindings.
+var boundGroups = []string{"elbv2.k8s.aws", "eks.amazonaws.com"}
+
 // defined is the resource that a definition defines, which its name says, if a router may ask for it.
 func defined(obj client.Object) (schema.GroupResource, bool) {
 	plural, group, _ := strings.Cut(obj.GetName(), ".")
+	if slices.Contains(boundGroups, group) {
+		return schema.GroupResource{Group: group, Resource: plural}, true
+	}
 	for _, s := range steeredKinds {
 		if s.groups()[group] {
 			return schema.GroupResource{Group: group, Resource: plural}, true
@@ -222,12 +225,16 @@ func defined(obj client.Object) (schema.GroupResource, bool) {
 // definitionKind is the kind of the definitions of kinds.
 var definitionKind = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
 
+// definitionsWait is how long the question may take whether definitions may be read.
+const definitionsWait = 10 * time.Second
+
 // scanPage is how many objects are asked for at once by a scan.
 const scanPage = 500
 
 // scan begins to watch the kinds of which some object still belongs to a Rollout, since the Rollout may
 // name another router by now. It runs once, with the first lease, and reads metadata alone.
 func (r *Reconciler) scan(ctx context.Context) error {
+	defer r.scanned.Store(true)
 	log := ctrl.LoggerFrom(ctx)
 	served := map[schema.GroupKind]bool{}
 	for _, s := range steeredKinds {
@@ -278,8 +285,9 @@ func (r *Reconciler) release(ctx context.Context, key client.ObjectKey) error {
 		return nil
 	}
 	gone := trafficrouting.Ref{Rollout: &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}}
-	router := r.router(r.Client, r.mesh())
-	if seen, err := router.Observe(ctx, gone); err == nil && !seen.Exists {
+	// A mesh in another cluster may have the marks of Rollouts in a third one, of the same name.
+	router := r.router(r.Client, r.Client)
+	if seen, err := router.Observe(ctx, gone); err == nil && !seen.Exists && seen.InSync {
 		return nil // nothing carries its mark
 	}
 	live := metav1.PartialObjectMetadata{}

@@ -83,6 +83,18 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return nil
 }
 
+// mayReadDefinitions asks for one: a watch that is refused would retry for ever, and tell nobody.
+func (r *Reconciler) mayReadDefinitions() error {
+	ctx, cancel := context.WithTimeout(context.Background(), definitionsWait)
+	defer cancel()
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(definitionKind)
+	if err := r.Live.List(ctx, list, client.Limit(1)); err != nil {
+		return fmt.Errorf("reading CustomResourceDefinitions: %w", err)
+	}
+	return nil
+}
+
 // onDemand makes the clients that watch kinds once a Rollout names them. They watch by what is
 // returned, which is to be filled once the controller is built.
 func (r *Reconciler) onDemand(mgr ctrl.Manager) *func(source.Source) error {
@@ -100,6 +112,9 @@ func (r *Reconciler) onDemand(mgr ctrl.Manager) *func(source.Source) error {
 	}
 	if r.ClusterTemplates && r.Sights != nil {
 		options.WatchDefinitions = func() error {
+			if err := r.mayReadDefinitions(); err != nil {
+				return err
+			}
 			return (*watch)(source.Kind[client.Object](r.Sights, metadataOf(definitionKind), definitions{r}))
 		}
 	}

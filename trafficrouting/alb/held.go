@@ -23,6 +23,8 @@ type held struct {
 	beside []trafficrouting.Mark
 	// actions are the annotations that share requests between Services, sorted.
 	actions []string
+	// kept are listed and stay so until the Ingress is released: another Rollout steers them too.
+	kept []string
 	// routes are the names of managed routes, sorted; foreign are those of other Rollouts.
 	routes, foreign []string
 }
@@ -67,7 +69,7 @@ func (in intent) actionsOf(h held, named bool) []string {
 	}
 	if len(keys) == 0 && h.marked {
 		for key := range h.Annotations {
-			if kind, _ := parts(key); kind == actions && h.splits(key) {
+			if kind, _ := parts(key); kind == actions && h.splits(key, h.mark) {
 				keys = append(keys, key)
 			}
 		}
@@ -75,12 +77,16 @@ func (in intent) actionsOf(h held, named bool) []string {
 	return distinct(keys)
 }
 
-// splits reports whether an action shares requests between the two Services of the mark.
-func (h held) splits(key string) bool {
+// splits reports whether an action shares requests between the two Services of a mark.
+func (h held) splits(key string, mark trafficrouting.Mark) bool {
+	return h.names(key, mark.Stable) && h.names(key, mark.Canary)
+}
+
+// names reports whether an action sends requests to a Service.
+func (h held) names(key, service string) bool {
 	a, ok := readAction(h.Annotations[key])
-	_, stable := a.portOf(h.mark.Stable)
-	_, canary := a.portOf(h.mark.Canary)
-	return ok && stable && canary
+	_, there := a.portOf(service)
+	return ok && there
 }
 
 // taken is another Rollout that steers an action which the spec names too. An Ingress may be shared by
@@ -91,15 +97,60 @@ func (in intent) taken(h held) (by string, taken bool) {
 		keys = append(keys, in.key(actions, name))
 	}
 	for _, other := range h.beside {
-		_, name, _ := strings.Cut(other.Rollout, "/")
-		_, lists := h.managed.entries[name]
-		shared := func(key string) bool { return slices.Contains(keys, key) }
-		// One that lists nothing of its own may have any of them.
-		if !lists || slices.ContainsFunc(h.managed.of(name), shared) {
+		shared := func(key string) bool { return h.steers(other, key) }
+		if slices.ContainsFunc(keys, shared) || len(h.listed(other)) == 0 && in.meets(other) {
 			return other.Rollout, true
 		}
 	}
 	return "", false
+}
+
+// meets reports whether the mark of another Rollout is for a Service of this one.
+func (in intent) meets(other trafficrouting.Mark) bool {
+	return slices.ContainsFunc([]string{in.stable, in.canary}, func(side string) bool {
+		return side != "" && (side == other.Stable || side == other.Canary)
+	})
+}
+
+// listed are the annotations of another Rollout, as the managed annotation lists them.
+func (h held) listed(other trafficrouting.Mark) []string {
+	_, name, _ := strings.Cut(other.Rollout, "/")
+	return h.managed.of(name)
+}
+
+// steers reports whether an annotation is that of another Rollout. When somebody took its list away, its
+// mark says which actions it has: otherwise two that lost their lists would wait for each other for ever.
+func (h held) steers(other trafficrouting.Mark, key string) bool {
+	if listed := h.listed(other); len(listed) > 0 {
+		return slices.Contains(listed, key)
+	}
+	return h.splits(key, other)
+}
+
+// own is a taken Ingress with nothing but what certainly is of this Rollout and of no other one: what it lists,
+// and without a list what its mark says.
+func (in intent) own(h held) held {
+	contested := func(key string) bool {
+		return slices.ContainsFunc(h.beside, func(other trafficrouting.Mark) bool { return h.steers(other, key) })
+	}
+	var routes []string
+	for _, name := range h.routes {
+		keys := []string{in.key(actions, name), in.key(conditions, name)}
+		mine := len(h.keys) == 0 && h.marked && h.names(keys[0], h.mark.Canary)
+		for _, key := range h.keys {
+			if _, of := parts(key); of == name {
+				mine, keys = true, append(keys, key)
+			}
+		}
+		if mine && !slices.ContainsFunc(keys, contested) {
+			routes = append(routes, name)
+		}
+	}
+	shared := in.actionsOf(h, false)
+	h.kept = slices.DeleteFunc(slices.Clone(h.keys), func(key string) bool { return !contested(key) })
+	h.keys = slices.DeleteFunc(slices.Clone(h.keys), contested)
+	h.actions, h.routes = slices.DeleteFunc(shared, contested), routes
+	return h
 }
 
 // home is the stable Service of an action, and its port, to bring its traffic home to: that of the

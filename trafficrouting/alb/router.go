@@ -131,7 +131,12 @@ func (r *Router) route(ctx context.Context, in intent, t target, split trafficro
 	todo, err := in.translate(t, h, split)
 	if err != nil {
 		err = fmt.Errorf("routing Ingress %s: %w", t.name, err)
-		if _, taken := in.taken(h); taken || split.Canary.Weight > 0 || !in.shares(h) {
+		if _, taken := in.taken(h); taken {
+			if h = in.own(h); len(split.Routes) > 0 {
+				return nil, err
+			}
+		}
+		if split.Canary.Weight > 0 || !in.shares(h) {
 			return nil, err
 		}
 		done, failure := r.giveBack(ctx, in, h, emptied)

@@ -371,7 +371,7 @@ func TestAnUnusableSpecIsAnErrorOfItsField(t *testing.T) {
 			c.PingPong, c.TrafficRouting.ALB.RootService = &v1alpha1.PingPongSpec{PingService: "ping", PongService: "pong"}, ""
 		}, "trafficRouting.alb.rootService"},
 		{"no port", func(c *v1alpha1.CanaryStrategy) { c.TrafficRouting.ALB.ServicePort = 0 }, "trafficRouting.alb.servicePort"},
-		{"another total", func(c *v1alpha1.CanaryStrategy) { c.TrafficRouting.MaxTrafficWeight = new(int32) }, "trafficRouting.maxTrafficWeight"},
+		{"another total", func(c *v1alpha1.CanaryStrategy) { c.TrafficRouting.MaxTrafficWeight = new(int32(50)) }, "trafficRouting.maxTrafficWeight"},
 		{"stickiness for more than a week", func(c *v1alpha1.CanaryStrategy) {
 			c.TrafficRouting.ALB.StickinessConfig = &v1alpha1.StickinessConfig{Enabled: true, DurationSeconds: 604801}
 		}, "trafficRouting.alb.stickinessConfig.durationSeconds"},

@@ -243,6 +243,193 @@ func TestAnActionThatTwoRolloutsNameObeysTheFirst(t *testing.T) {
 	}
 }
 
+// wantFieldErrors asks for errors that the controller takes for ones about the spec, and plans with.
+func wantFieldErrors(t *testing.T, path string, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		var invalid *field.Error
+		if !errors.As(err, &invalid) || invalid.Field != path {
+			t.Errorf("error %v, want one of the field %s", err, path)
+		}
+	}
+}
+
+func edit(t *testing.T, c client.Client, name string, change func(*networkingv1.Ingress)) {
+	t.Helper()
+	i := stored(t, c, name)
+	change(i)
+	if err := c.Update(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func routeOf(ro *v1alpha1.Rollout) trafficrouting.ManagedRoute {
+	step := ro.Spec.Strategy.Canary.Steps[0].SetHeaderRoute
+	return trafficrouting.ManagedRoute{Name: step.Name, Headers: step.Match}
+}
+
+// The second Rollout is at 30, then the first one makes a header route that has the name of one of the second.
+func TestAnAbortBringsHomeWhatIsNotTakenByAnotherRollout(t *testing.T) {
+	const at = "spec.strategy.canary.trafficRouting.alb.ingress"
+	otherAction := prefix + "actions.other-root"
+	otherHome := `{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":"other-stable","ServicePort":"80","Weight":100}]}}`
+	for name, unlist := range map[string]func(*networkingv1.Ingress){
+		"by its list": func(*networkingv1.Ingress) {},
+		"by its mark": func(i *networkingv1.Ingress) {
+			i.Annotations[ManagedAnnotation] = managedOf(i).with("other", nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := world(t, ingress("web", ruleFor("a", routePath("root")), ruleFor("b", routePath("other-root"))))
+			one := withRoute(rollout("web"), "testers", header("X", "one"))
+			two := withRoute(withRoute(other("other-root", "web"), "mine", header("X", "two")), "testers", header("X", "two"))
+			apply(t, c, two, splitFor(two, 30, routeOf(two)))
+			apply(t, c, one, splitFor(one, 50, routeOf(one)))
+			edit(t, c, "web", unlist)
+			router, ref := New(c, nil), trafficrouting.Ref{Rollout: two}
+			before := stored(t, c, "web")
+			for _, split := range []trafficrouting.Split{splitFor(two, 40), splitFor(two, 0, routeOf(two))} {
+				changes, err := router.Apply(t.Context(), ref, split)
+				wantFieldErrors(t, at, err)
+				if diff := cmp.Diff(before, stored(t, c, "web")); diff != "" || len(changes) > 0 {
+					t.Errorf("changes %v while something is to stay away (-before +after):\n%s", changes, diff)
+				}
+			}
+			for _, writes := range []int{1, 0} {
+				_, observing := router.Observe(t.Context(), ref)
+				changes, applying := router.Apply(t.Context(), ref, splitFor(two, 0))
+				wantFieldErrors(t, at, observing, applying)
+				if len(changes) != writes {
+					t.Errorf("changes %v, want %d", changes, writes)
+				}
+			}
+			after := stored(t, c, "web")
+			if got := after.Annotations[otherAction]; got != otherHome {
+				t.Errorf("the action %s, want it at home", got)
+			}
+			for _, key := range []string{rootAction, prefix + "actions.testers", prefix + "conditions.testers"} {
+				if got, want := after.Annotations[key], before.Annotations[key]; got != want || got == "" {
+					t.Errorf("%s of the first Rollout is %q, want %q", key, got, want)
+				}
+			}
+			if _, there := after.Annotations[prefix+"actions.mine"]; there {
+				t.Error("the header route of the second Rollout is still there")
+			}
+			rules := []networkingv1.IngressRule{ruleFor("a", routePath("testers"), routePath("root")), ruleFor("b", routePath("testers"), routePath("other-root"))}
+			if diff := cmp.Diff(rules, after.Spec.Rules); diff != "" {
+				t.Errorf("rules (-want +got):\n%s", diff)
+			}
+			wantList := []string{otherAction}
+			if diff := cmp.Diff(wantList, managedOf(after).of("other")); diff != "" {
+				t.Errorf("list of the second Rollout (-want +got):\n%s", diff)
+			}
+			if got := observe(t, c, one); got.CanaryWeight != 50 || !got.InSync {
+				t.Errorf("the first Rollout observed %+v", got)
+			}
+		})
+	}
+}
+
+// Both list the same action: whose it is nobody can tell, and it stays.
+func TestAnAbortLeavesAnActionThatTwoRolloutsList(t *testing.T) {
+	c := atHalf(t)
+	edit(t, c, "a", func(i *networkingv1.Ingress) {
+		i.Annotations[ManagedAnnotation] = `{"other":["` + rootAction + `"],"web":["` + prefix + `actions.old","` + rootAction + `"]}`
+		i.Annotations[prefix+"actions.old"] = shared50
+		i.Annotations[v1alpha1.RoutedByAnnotation] = trafficrouting.Mark{Rollout: "shop/other", Stable: "s", Canary: "c"}.Beside(i)
+	})
+	want := stored(t, c, "a").Annotations
+	want[prefix+"actions.old"] = home
+	_, err := New(c, nil).Apply(t.Context(), trafficrouting.Ref{Rollout: rollout("a", "b")}, splitOf(0))
+	wantFieldErrors(t, "spec.strategy.canary.trafficRouting.alb.ingresses[0]", err)
+	if diff := cmp.Diff(want, stored(t, c, "a").Annotations); diff != "" {
+		t.Errorf("annotations, of which only the action of its own goes home (-want +got):\n%s", diff)
+	}
+}
+
+func TestAStrayThatCannotBeReadIsAFieldError(t *testing.T) {
+	c, ro := atHalf(t), rollout("b")
+	edit(t, c, "a", func(i *networkingv1.Ingress) { i.Annotations[rootAction] = "{" })
+	ro.Spec.Strategy.Canary.TrafficRouting.ALB = nil
+	ro.Spec.Strategy.Canary.TrafficRouting.Nginx = &v1alpha1.NginxTrafficRouting{StableIngress: "b"}
+	ro.Spec.Strategy.Canary.StableService = ""
+	router, ref := New(c, nil), trafficrouting.Ref{Rollout: ro}
+	_, observing := router.Observe(t.Context(), ref)
+	_, applying := router.Apply(t.Context(), ref, splitOf(0))
+	wantFieldErrors(t, "spec.strategy.canary.trafficRouting.alb", observing, applying)
+}
+
+func TestTwoRolloutsWhoseListsAreGoneDoNotWaitForEachOther(t *testing.T) {
+	for name, text := range map[string]string{"removed": "", "malformed": "{", "reset": "{}", "unreadable entries": `{"web":7,"other":"x"}`} {
+		t.Run(name, func(t *testing.T) {
+			c := world(t, ingress("web", ruleFor("a", routePath("root")), ruleFor("b", routePath("other-root"))))
+			one, two := rollout("web"), other("other-root", "web")
+			apply(t, c, one, splitOf(50))
+			apply(t, c, two, splitFor(two, 30))
+			whole := stored(t, c, "web")
+			edit(t, c, "web", func(i *networkingv1.Ingress) {
+				if i.Annotations[ManagedAnnotation] = text; text == "" {
+					delete(i.Annotations, ManagedAnnotation)
+				}
+			})
+			apply(t, c, one, splitOf(50))
+			apply(t, c, two, splitFor(two, 30))
+			if diff := cmp.Diff(whole.Annotations, stored(t, c, "web").Annotations); diff != "" {
+				t.Errorf("annotations after both wrote again (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAnUnlistedRolloutWithAServiceOfTheSpecTakesTheIngress(t *testing.T) {
+	for _, of := range []trafficrouting.Mark{{Stable: "stable", Canary: "c"}, {Stable: "s", Canary: "canary"}, {Stable: "canary"}, {Canary: "stable"}} {
+		i := ingress("web")
+		of.Rollout = "shop/other"
+		i.Annotations[v1alpha1.RoutedByAnnotation] = of.String()
+		_, err := New(world(t, i), nil).Observe(t.Context(), trafficrouting.Ref{Rollout: rollout("web")})
+		wantFieldErrors(t, "spec.strategy.canary.trafficRouting.alb.ingress", err)
+	}
+}
+
+func TestTheMarkIsPartOfWhatMustBeThereWhileSomethingIsAway(t *testing.T) {
+	ro := withRoute(rollout("web"), "vip", header("X", "vip"))
+	sides := splitOf(0)
+	sides.Additional, sides.Stable.Weight = []trafficrouting.Backend{{Service: "exp", Weight: 10}}, 90
+	for name, c := range map[string]struct {
+		split trafficrouting.Split
+		kept  bool
+	}{
+		"a weight": {splitOf(20), true}, "a header route": {splitOf(0, routeOf(ro)), true}, "another side": {sides, true}, "nothing": {splitOf(0), false},
+	} {
+		for _, spoiled := range []string{"", "{", `{"rollout":"shop/web","stable":"stable","canary":"older"}`} {
+			t.Run(name+" and the mark "+spoiled, func(t *testing.T) {
+				cluster := world(t, ingress("web"))
+				apply(t, cluster, ro, c.split)
+				edit(t, cluster, "web", func(i *networkingv1.Ingress) {
+					if i.Annotations[v1alpha1.RoutedByAnnotation] = spoiled; spoiled == "" {
+						delete(i.Annotations, v1alpha1.RoutedByAnnotation)
+					}
+				})
+				if seen := observe(t, cluster, ro); seen.InSync == c.kept {
+					t.Errorf("in sync %t, want %t", seen.InSync, !c.kept)
+				}
+				want, text := 0, spoiled
+				if c.kept {
+					want, text = 1, mark
+				}
+				for _, writes := range []int{want, 0} {
+					if changes := apply(t, cluster, ro, c.split); len(changes) != writes {
+						t.Errorf("changes %v, want %d", changes, writes)
+					}
+				}
+				if got := stored(t, cluster, "web").Annotations[v1alpha1.RoutedByAnnotation]; got != text || !observe(t, cluster, ro).InSync {
+					t.Errorf("mark %s, want %s and in sync", got, text)
+				}
+			})
+		}
+	}
+}
+
 func TestARouteThatIsNotAsWrittenHasNoMatchAndIsNotInSync(t *testing.T) {
 	ro := withRoute(rollout("web"), "vip", header("X", "vip"))
 	route := trafficrouting.ManagedRoute{Name: "vip", Headers: ro.Spec.Strategy.Canary.Steps[0].SetHeaderRoute.Match}

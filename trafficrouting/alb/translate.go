@@ -151,8 +151,8 @@ func (c changes) to(p *patch.Patch, h held) {
 func (in intent) translate(t target, h held, split trafficrouting.Split) (patch.Patch, error) {
 	var p patch.Patch
 	if by, taken := in.taken(h); taken {
-		return p, fmt.Errorf("the Ingress %q already shares requests for the Rollout %s by the same action: "+
-			"name another rootService in one of the two, or release it there", h.Name, by)
+		return p, field.Invalid(t.path, t.name, fmt.Sprintf("the Ingress %q already shares requests for the Rollout %s by the same action: "+
+			"use another rootService, or another name of the managed route, in one of the two, or release it there", h.Name, by))
 	}
 	if err := in.unusable(t, h.Ingress); err != nil {
 		return p, err
@@ -174,7 +174,7 @@ func (in intent) translate(t target, h held, split trafficrouting.Split) (patch.
 		names = append(names, route.Name)
 	}
 	movePaths(&p, h, names)
-	in.markWith(edits, h, &p)
+	in.markWith(edits, h, split, !p.Empty())
 	edits.to(&p, h)
 	return p, nil
 }
@@ -188,13 +188,14 @@ func (in intent) unusable(t target, ingress *networkingv1.Ingress) error {
 		"add one, since the load balancer reads weights for no other", t.name, in.root(), useAnnotation))
 }
 
-// markWith adds the mark to other changes; it is never a write of its own.
-func (in intent) markWith(edits changes, h held, p *patch.Patch) {
-	if len(edits) == 0 && p.Empty() {
-		return
-	}
+// markWith adds the mark where it is missing or another one. While all requests go to the stable side
+// it is never a write of its own: there is nothing to bring home without the spec.
+func (in intent) markWith(edits changes, h held, split trafficrouting.Split, changed bool) {
 	mark := trafficrouting.Mark{Rollout: trafficrouting.Key(in.rollout), Stable: in.stable, Canary: in.canary}
-	edits.set(h, v1alpha1.RoutedByAnnotation, mark.Beside(h))
+	away := split.Canary.Weight > 0 || len(split.Additional) > 0 || len(split.Routes) > 0
+	if (away || changed || len(edits) > 0) && (!h.marked || h.mark.String() != mark.String()) {
+		edits[v1alpha1.RoutedByAnnotation] = mark.Beside(h)
+	}
 }
 
 // bringHome takes away the header routes that are not among the wanted annotations, and gives all
@@ -280,11 +281,12 @@ func (in intent) awayFrom(h held) int32 {
 func (in intent) giveBack(h held, fate fate) (patch.Patch, error) {
 	var p patch.Patch
 	edits := changes{}
-	keep := h.actions
+	keep := slices.Concat(h.actions, h.kept)
 	failed := in.bringHome(edits, h, nil)
 	if len(failed) > 0 {
-		return p, fmt.Errorf("the annotation %s of Ingress %s/%s cannot be read, so that no port of the stable Service is known: "+
-			"write it again, or remove it", failed[0], h.Namespace, h.Name)
+		at := albPath(field.NewPath("spec", "strategy", "canary"))
+		return p, field.Invalid(at, h.Name, fmt.Sprintf("the annotation %s of Ingress %s/%s cannot be read, "+
+			"so that no port of the stable Service is known: write it again, or remove it", failed[0], h.Namespace, h.Name))
 	}
 	if fate == released {
 		keep = nil

@@ -123,7 +123,7 @@ func (in intent) translate(route *unstructured.Unstructured, split trafficroutin
 	if marked {
 		in.home(&p, route, mark)
 	}
-	if !p.Empty() && (marked || split.Canary.Weight > 0) {
+	if split.Canary.Weight > 0 || !p.Empty() && marked {
 		p.Annotate(route, markKey, in.mark().Beside(route))
 	}
 	return p, nil

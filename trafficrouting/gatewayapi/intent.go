@@ -84,7 +84,7 @@ func intentOf(ro *v1alpha1.Rollout) (intent, error) {
 		in.usable = true
 		return in, nil
 	}
-	in.total, in.swaps = canary.MaxTrafficWeight(), canary.PingPong != nil
+	in.total, in.swaps = min(canary.MaxTrafficWeight(), maxWeight), canary.PingPong != nil
 	in.stable, in.canary = ro.CanaryServices()
 	gateway, path, err := gatewayOf(ro)
 	if err != nil {
@@ -132,6 +132,10 @@ func (in *intent) checkServices() *field.Error {
 	if in.swaps {
 		stableAt, canaryAt = path.Child("pingPong", "pingService"), path.Child("pingPong", "pongService")
 	}
+	given := int32(v1alpha1.DefaultMaxTrafficWeight)
+	if total := in.rollout.Spec.Strategy.Canary.TrafficRouting.MaxTrafficWeight; total != nil {
+		given = *total
+	}
 	switch {
 	case in.stable == "":
 		return field.Required(stableAt, "Gateway API routing needs the Service of the stable pods")
@@ -139,8 +143,8 @@ func (in *intent) checkServices() *field.Error {
 		return field.Required(canaryAt, "Gateway API routing needs the Service of the canary pods")
 	case in.canary == in.stable:
 		return field.Invalid(canaryAt, in.canary, "must differ from the other Service")
-	case in.total < 1 || in.total > maxWeight:
-		return field.Invalid(path.Child("trafficRouting", "maxTrafficWeight"), in.total,
+	case given < 1 || given > maxWeight:
+		return field.Invalid(path.Child("trafficRouting", "maxTrafficWeight"), given,
 			fmt.Sprintf("must be between 1 and %d, the largest weight of a backend", maxWeight))
 	}
 	return nil

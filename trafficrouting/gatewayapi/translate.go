@@ -80,8 +80,12 @@ func (in intent) refused(v view, split trafficrouting.Split) error {
 	if todo, _, err := in.rules(v, split); home(split) && err == nil && todo.Empty() {
 		return nil
 	}
-	return fmt.Errorf("%s %s/%s shares the traffic of Rollout %s between the same Services: wait until that one is done, or give each Rollout Services of its own",
-		v.kind.name, v.obj.GetNamespace(), v.obj.GetName(), v.taken)
+	path := v.path
+	if path == nil {
+		path = field.NewPath("spec", "strategy", "canary", "trafficRouting")
+	}
+	return field.Invalid(path, v.obj.GetName(), fmt.Sprintf("this %s shares the traffic of Rollout %s between the same Services: "+
+		"wait until that one is done, or give each Rollout Services of its own", v.kind.name, v.taken))
 }
 
 // home reports whether a split leaves nothing but the stable side.

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -70,6 +68,9 @@ func (r route) id() string {
 func (r route) share(meant func(destination) bool) int32 {
 	part, sum := int64(0), int64(0)
 	for _, d := range r.to {
+		if d.weight < 0 {
+			return total // nobody knows what Istio makes of it
+		}
 		weight := int64(d.weight)
 		if len(r.to) == 1 {
 			weight = total
@@ -109,7 +110,7 @@ func readVirtualService(obj *unstructured.Unstructured) (virtualService, error) 
 	for i, r := range spec.GetTcp() {
 		vs.routes = append(vs.routes, tcpRoute(i, r))
 	}
-	return vs, vs.checkWeights()
+	return vs, nil
 }
 
 func tlsRoute(index int, r *networking.TLSRoute) route {
@@ -153,17 +154,6 @@ func destinationsOf(routes []*networking.RouteDestination) []destination {
 
 func destinationOf(d *networking.Destination, weight int32) destination {
 	return destination{host: d.GetHost(), subset: d.GetSubset(), port: d.GetPort().GetNumber(), weight: weight}
-}
-
-func (vs virtualService) checkWeights() error {
-	for _, r := range vs.routes {
-		for i, d := range r.to {
-			if d.weight < 0 {
-				return fmt.Errorf("spec.%s[%d].route[%d].weight is %d, below zero", r.section, r.index, i, d.weight)
-			}
-		}
-	}
-	return nil
 }
 
 // section are the routes of one section.
@@ -211,8 +201,9 @@ func (d destinationRule) hash(name string) (string, bool) {
 	return d.subsets[i].hash, true
 }
 
-// decode reads the spec of an object. Members that these types do not know are left alone.
-func decode(obj *unstructured.Unstructured, into proto.Message) error {
+// decode reads the spec of an object as Istio does, which takes durations such as 1m. Members that these
+// types do not know are left alone.
+func decode(obj *unstructured.Unstructured, into json.Unmarshaler) error {
 	spec := obj.Object["spec"]
 	if spec == nil {
 		return nil
@@ -224,7 +215,7 @@ func decode(obj *unstructured.Unstructured, into proto.Message) error {
 	if len(text) > maxSize {
 		return fmt.Errorf("its spec has %d bytes, more than %d", len(text), maxSize)
 	}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, into); err != nil {
+	if err := into.UnmarshalJSON(text); err != nil {
 		return fmt.Errorf("reading its spec: %w", err)
 	}
 	return nil

@@ -100,7 +100,7 @@ func (in intent) routeStage(w world, split trafficrouting.Split) stage {
 		case n.state == fit:
 			s.add(write{n.vs.obj, in.translate(n, split), routeChange(n.vs.obj, split)})
 			continue
-		case n.state == unfit && split.Canary.Weight == 0:
+		case (n.state == unfit || n.state == foreign && n.rec.marked) && split.Canary.Weight == 0:
 			s.add(write{n.vs.obj, n.vs.homecoming(n.rec), routeChange(n.vs.obj, split)})
 		}
 		s.blocked = true

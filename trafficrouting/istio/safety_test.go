@@ -116,7 +116,7 @@ func TestRoutesThatDoNotFitAreSeenForWhatTheyShare(t *testing.T) {
 	}{
 		"routes that were weighted":     {func(obj client.Object) { secondary(obj, 40, 60) }, 20},
 		"all routes without a mark":     {func(obj client.Object) { secondary(obj, 40, 60); obj.SetAnnotations(nil) }, 60},
-		"what cannot be read, as all":   {func(obj client.Object) { primary(obj)[0]["weight"] = int64(-1) }, 100},
+		"what cannot be read, as all":   {func(obj client.Object) { primary(obj)[0]["weight"] = "many" }, 100},
 		"a single route that is no mix": {func(obj client.Object) { primary(obj)[0]["weight"], primary(obj)[1]["weight"] = int64(0), int64(1) }, 100},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestRoutesThatDoNotFitAreSeenForWhatTheyShare(t *testing.T) {
 // A stray that cannot be understood counts as all of the traffic, and keeps the hashes it may lead to.
 func TestAStrayThatCannotBeUnderstoodKeepsItsDestinationRule(t *testing.T) {
 	w := subsetWorld(t, 20)
-	change(t, w, services, "web", func(obj client.Object) { primary(obj)[0]["weight"] = int64(-1) })
+	change(t, w, services, "web", func(obj client.Object) { primary(obj)[0]["weight"] = "many" })
 	ro := subsetSplit()
 	ro.Spec.Strategy.Canary.TrafficRouting = nil
 	ref := trafficrouting.Ref{Rollout: ro}
@@ -163,7 +163,7 @@ func twoSplits() *v1alpha1.Rollout {
 func TestASubsetWithAWeightThatNobodyKnowsDoesNotMove(t *testing.T) {
 	ro := twoSplits()
 	for name, spoil := range map[string]func(client.Object){
-		"cannot be understood": func(obj client.Object) { primary(obj)[0]["weight"] = int64(-1) },
+		"cannot be understood": func(obj client.Object) { primary(obj)[0]["weight"] = "many" },
 		"has another route": func(obj client.Object) {
 			elements(content(obj), http)[1]["name"] = "renamed"
 		},
@@ -186,7 +186,7 @@ func TestASubsetWaitsForEveryVirtualService(t *testing.T) {
 	ro := twoSplits()
 	for name, spoil := range map[string]func(client.Object){
 		"one that is another Rollout's": stolen,
-		"one that cannot be understood": func(obj client.Object) { primary(obj)[0]["weight"] = int64(-1) },
+		"one that cannot be understood": func(obj client.Object) { primary(obj)[0]["weight"] = "many" },
 		"one whose route is gone":       func(obj client.Object) { content(obj)[http] = []any{} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -310,5 +310,46 @@ func TestASpecThatIsTooLargeIsNotRead(t *testing.T) {
 	content(vs)["later"] = strings.Repeat("x", maxSize)
 	if _, err := readVirtualService(vs); err == nil {
 		t.Error("no error, want one about its size")
+	}
+}
+
+// Istio takes durations in units that protobuf's own JSON does not. An object that has one is steered as any other.
+func TestDurationsAreReadAsIstioReadsThem(t *testing.T) {
+	w := subsetWorld(t, 20)
+	change(t, w, services, "web", func(obj client.Object) {
+		elements(content(obj), http)[0]["timeout"] = "1m"
+		elements(content(obj), http)[0]["retries"] = map[string]any{"attempts": int64(2), "perTryTimeout": "500ms"}
+	})
+	change(t, w, rules, "web-rule", func(obj client.Object) {
+		content(obj)["trafficPolicy"] = map[string]any{"outlierDetection": map[string]any{"interval": "5m", "baseEjectionTime": "1h15m"}}
+	})
+	ro := subsetSplit()
+	seen, err := New(w.Client).Observe(t.Context(), trafficrouting.Ref{Rollout: ro})
+	if err != nil || seen.CanaryWeight != 20 || !seen.InSync {
+		t.Errorf("observed %+v, error %v", seen, err)
+	}
+	apply(t, w, ro, subsets(0, "aaaa", "bbbb"))
+	if seen, err = New(w.Client).Observe(t.Context(), trafficrouting.Ref{Rollout: ro}); err != nil || seen.CanaryWeight != 0 {
+		t.Errorf("after the abort %+v, error %v", seen, err)
+	}
+}
+
+// Another Rollout marks a route that this one marked before: what this one gave its canary is seen, and
+// comes home, also while nothing else may be done.
+func TestWhatARolloutGaveComesHomeAlsoWhenAnotherOneMarksItsRoute(t *testing.T) {
+	w := subsetWorld(t, 20)
+	change(t, w, services, "web", func(obj client.Object) {
+		other := trafficrouting.Mark{Rollout: "shop/other", Stable: "a", Canary: "b", Routes: []string{"http/primary"}}
+		obj.SetAnnotations(map[string]string{v1alpha1.RoutedByAnnotation: other.Beside(obj)})
+	})
+	ref := trafficrouting.Ref{Rollout: subsetSplit()}
+	if seen, err := New(w.Client).Observe(t.Context(), ref); err == nil || seen.CanaryWeight != 20 || seen.InSync {
+		t.Errorf("observed %+v, error %v, want the weight of 20 and an error", seen, err)
+	}
+	if _, err := New(w.Client).Apply(t.Context(), ref, subsets(0, "aaaa", "bbbb")); err == nil {
+		t.Error("no error, want one that names the other Rollout")
+	}
+	if seen, _ := New(w.Client).Observe(t.Context(), ref); seen.CanaryWeight != 0 {
+		t.Errorf("observed %+v after the abort", seen)
 	}
 }

@@ -115,9 +115,15 @@ func (w *world) addStray(in intent, obj *unstructured.Unstructured) {
 	}
 	vs, err := readVirtualService(obj)
 	if err != nil {
-		w.failures = append(w.failures, fmt.Errorf("reading VirtualService %s/%s, which was routed by this Rollout: %w", obj.GetNamespace(), obj.GetName(), err))
+		w.failures = append(w.failures, unreadableStray("VirtualService", obj, err))
 	}
 	w.strays = append(w.strays, stray{vs, recordOf(obj, in.rollout), err == nil})
+}
+
+// unreadableStray is about the spec, since all else of the Rollout has to go on: an abort must be possible.
+func unreadableStray(kind string, obj *unstructured.Unstructured, err error) error {
+	return field.Invalid(field.NewPath("spec", "strategy", "canary", "trafficRouting", "istio"), obj.GetNamespace()+"/"+obj.GetName(),
+		fmt.Sprintf("this %s was routed by the Rollout and cannot be understood: correct it: %v", kind, err))
 }
 
 // addStrayRule adds a DestinationRule that carries the mark, unless the spec names it.
@@ -127,7 +133,7 @@ func (w *world) addStrayRule(in intent, obj *unstructured.Unstructured) {
 	}
 	rule, err := readDestinationRule(obj)
 	if err != nil {
-		w.failures = append(w.failures, fmt.Errorf("reading DestinationRule %s/%s, which was routed by this Rollout: %w", obj.GetNamespace(), obj.GetName(), err))
+		w.failures = append(w.failures, unreadableStray("DestinationRule", obj, err))
 	}
 	w.strayRules = append(w.strayRules, strayRule{rule, recordOf(obj, in.rollout), err == nil})
 }
@@ -148,7 +154,7 @@ func (in intent) checkHTTP(w world) error {
 
 // observed is what all objects ask for together, as far as it is understood.
 func (in intent) observed(w world) trafficrouting.Observed {
-	seen := trafficrouting.Observed{Exists: len(w.named)+len(w.strays) > 0, InSync: true}
+	seen := trafficrouting.Observed{Exists: len(w.named)+len(w.strays)+len(w.strayRules) > 0, InSync: true}
 	added := map[string]int32{}
 	for _, n := range w.named {
 		seen.Exists = seen.Exists && n.state != missing
@@ -211,7 +217,10 @@ func (in intent) canaryShare(n named) int32 {
 	switch n.state {
 	case unreadable:
 		return total
-	case unfit:
+	case unfit, foreign:
+		if n.state == foreign && !n.rec.marked {
+			return 0
+		}
 		if n.rec.marked {
 			return n.rec.sides.share(n.rec.routes(n.vs.routes), canarySide)
 		}
@@ -222,7 +231,7 @@ func (in intent) canaryShare(n named) int32 {
 			return n.vs.http[r.index].GetMirror() == nil || !slices.Contains(in.ours(n.rec), r.name)
 		})
 		return max(in.sides.share(append(mirrors, n.weighted...), canarySide), n.rec.sides.share(n.dropped(), canarySide))
-	case missing, foreign:
+	case missing:
 	}
 	return 0
 }

@@ -144,8 +144,8 @@ func (in intent) checkServices(path *field.Path) *field.Error {
 		return field.Required(path.Child("canaryService"), "NGINX routing needs the Service of the canary pods")
 	case canary.CanaryService == canary.StableService:
 		return field.Invalid(path.Child("canaryService"), canary.CanaryService, "must differ from stableService")
-	case in.maxWeight < 1:
-		return field.Invalid(path.Child("trafficRouting", "maxTrafficWeight"), in.maxWeight, "must be at least 1")
+	case in.explicitTotal && *canary.TrafficRouting.MaxTrafficWeight < 1:
+		return field.Invalid(path.Child("trafficRouting", "maxTrafficWeight"), *canary.TrafficRouting.MaxTrafficWeight, "must be at least 1")
 	}
 	return nil
 }

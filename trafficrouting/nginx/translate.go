@@ -130,8 +130,8 @@ func (in intent) translate(p pair, split trafficrouting.Split) (write, error) {
 		return write{}, field.Invalid(p.path, p.name, fmt.Sprintf("ingress.networking.k8s.io %q not found", p.name))
 	}
 	if p.canary != nil && !metav1.IsControlledBy(p.canary, in.rollout) && !in.unowned(p.canary) {
-		return write{}, fmt.Errorf("the canary Ingress %q is controlled by %s, not by this Rollout: delete it, or rename the Rollout",
-			p.canary.Name, controllerOf(p.canary))
+		return write{}, field.Invalid(p.path, p.name, fmt.Sprintf("the canary Ingress %q is controlled by %s, not by this Rollout: delete it, or rename the Rollout",
+			p.canary.Name, controllerOf(p.canary)))
 	}
 	rules := canaryRules(p.stable.Spec.Rules, split)
 	if len(rules) == 0 {

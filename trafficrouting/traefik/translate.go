@@ -102,7 +102,7 @@ func (in intent) route(obj *unstructured.Unstructured, split trafficrouting.Spli
 		Message: fmt.Sprintf("TraefikService `%s` gives %d of %d to the canary", obj.GetName(), split.Canary.Weight, split.MaxWeight),
 	}}
 	p.set(&todo.patch, split.Stable.Weight, split.Canary.Weight)
-	if !todo.patch.Empty() && (split.Canary.Weight > 0 || before != sides{}) {
+	if split.Canary.Weight > 0 || !todo.patch.Empty() && (before != sides{}) {
 		mark := trafficrouting.Mark{Rollout: trafficrouting.Key(in.rollout), Stable: in.sides.stable, Canary: in.sides.canary}
 		todo.patch.Annotate(obj, v1alpha1.RoutedByAnnotation, mark.Beside(obj))
 	}

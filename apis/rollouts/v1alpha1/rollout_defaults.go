@@ -91,12 +91,16 @@ func (c *CanaryStrategy) DelayedRevisions() int32 {
 	return valueOr(c.ScaleDownDelayRevisionLimit, math.MaxInt32)
 }
 
-// MaxTrafficWeight is the total of all weights. Default 100.
+// MaxTrafficWeight is the total of all weights. Default 100, also for a value
+// below 1: validation refuses it, and what was made before still has to be undone.
 func (c *CanaryStrategy) MaxTrafficWeight() int32 {
 	if c.TrafficRouting == nil {
 		return DefaultMaxTrafficWeight
 	}
-	return valueOr(c.TrafficRouting.MaxTrafficWeight, DefaultMaxTrafficWeight)
+	if total := valueOr(c.TrafficRouting.MaxTrafficWeight, DefaultMaxTrafficWeight); total > 0 {
+		return total
+	}
+	return DefaultMaxTrafficWeight
 }
 
 // CanaryServices are the names of the Services of a canary by the role they

@@ -77,6 +77,8 @@ type Objects struct {
 type missing struct {
 	err error
 	at  time.Time
+	// unanswered says that the API server did not say so: it is asked again after a while.
+	unanswered bool
 }
 
 var _ client.Client = (*Objects)(nil)
@@ -119,6 +121,9 @@ func (o *Objects) List(ctx context.Context, list client.ObjectList, opts ...clie
 		return nil
 	}
 	if err := o.ready(ctx, kind); err != nil {
+		if matches.FieldSelector != nil {
+			return nil //nolint:nilerr // Nothing is known yet; whoever names an object of the kind is told.
+		}
 		return err
 	}
 	return o.options.Cache.List(ctx, list, opts...) //nolint:wrapcheck // As above.
@@ -230,17 +235,17 @@ func (o *Objects) permitted(ctx context.Context, kind schema.GroupVersionKind) e
 }
 
 // hear begins to hear of definitions, once.
-func (o *Objects) hear() error {
+func (o *Objects) hear() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.definitions || o.options.WatchDefinitions == nil {
-		return nil
+		return
 	}
 	if err := o.options.WatchDefinitions(); err != nil {
-		return fmt.Errorf("watching CustomResourceDefinitions: %w", err)
+		o.options.WatchDefinitions = nil // without the right to it there is none
+		return
 	}
 	o.definitions = true
-	return nil
 }
 
 func (o *Objects) isGone(resource schema.GroupResource) bool {
@@ -260,7 +265,7 @@ func (o *Objects) recall(kind schema.GroupVersionKind) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	known, ok := o.missing[kind]
-	if !ok || !o.definitions && o.options.Now().Sub(known.at) > forgotten {
+	if !ok || (!o.definitions || known.unanswered) && o.options.Now().Sub(known.at) > forgotten {
 		return nil
 	}
 	return known.err
@@ -271,8 +276,15 @@ func (o *Objects) miss(kind schema.GroupVersionKind, at time.Time, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if came, ok := o.welcomed[kind.Group]; !ok || at.Sub(came) > unsettled {
-		o.missing[kind] = missing{err, at}
+		o.missing[kind] = missing{err: err, at: at}
 	}
+}
+
+// unanswered remembers that nobody said whether a kind is served.
+func (o *Objects) unanswered(kind schema.GroupVersionKind, at time.Time, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.missing[kind] = missing{err, at, true}
 }
 
 // mapper is a RESTMapper that believes the definitions. Whoever asks it for a kind hears of its coming
@@ -285,9 +297,7 @@ type mapper struct {
 
 // RESTMapping is as that of the mapper that is wrapped.
 func (m mapper) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
-	if err := m.objects.hear(); err != nil {
-		return nil, err
-	}
+	m.objects.hear()
 	if len(versions) != 1 {
 		return m.find(kind, versions...)
 	}
@@ -297,8 +307,13 @@ func (m mapper) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RE
 	}
 	asked := m.objects.options.Now()
 	mapping, err := m.find(kind, versions...)
-	if meta.IsNoMatchError(err) {
+	switch {
+	case meta.IsNoMatchError(err):
 		m.objects.miss(one, asked, err)
+	case err != nil:
+		// A cluster that does not answer serves nothing for a while: what does not need the kind goes on.
+		err = errors.Join(err, &meta.NoKindMatchError{GroupKind: kind, SearchedVersions: versions})
+		m.objects.unanswered(one, asked, err)
 	}
 	return mapping, err
 }

@@ -125,7 +125,7 @@ func whyRoute(w world, safe target) string {
 	switch {
 	case !w.routed():
 		return "the strategy has no routes any more"
-	case !w.Traffic.Exists:
+	case !w.Traffic.Exists && !(w.abort.Decided && w.leads()):
 		return "there is no canary route yet"
 	default:
 		return whyRoutesMove(w, safe)
@@ -265,6 +265,16 @@ func grow(w world, safe target) []Action {
 		}
 	}
 	return actions
+}
+
+// growHome is the growth of the stable revision alone, for an abort of a spec
+// that cannot be followed otherwise: with dynamicStableScale the traffic returns
+// as its pods come.
+func growHome(w world, safe target) []Action {
+	return slices.DeleteFunc(grow(w, safe), func(a Action) bool {
+		scale, is := a.(Scale)
+		return !is || scale.Revision != w.stable
+	})
 }
 
 func whySize(w world, hash string) string {

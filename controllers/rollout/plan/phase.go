@@ -68,7 +68,7 @@ func invalidStatus(w world) v1alpha1.RolloutStatus {
 	if w.abort.Decided {
 		st.Abort, st.AbortedAt = true, abortedAt(w)
 		list.set(condition{v1alpha1.RolloutProgressing, corev1.ConditionFalse, ReasonAborted, abortMessage(w)}, false)
-		if w.Traffic.Exists {
+		if w.leads() {
 			st.Canary.Weights = weights(w)
 		}
 	}

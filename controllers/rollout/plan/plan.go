@@ -63,8 +63,9 @@ const invalidRetry = 20 * time.Second
 // possible from every state.
 func invalid(w world) Plan {
 	p := Plan{Status: invalidStatus(w), Wake: invalidRetry}
-	if w.abort.Decided && w.Traffic.Exists {
-		p.Actions = trafficMoves(w, guard(w, wish(w)))
+	if w.abort.Decided && w.leads() {
+		safe := guard(w, wish(w))
+		p.Actions = append(trafficMoves(w, safe), growHome(w, safe)...)
 	}
 	if was := conditionOf(w.old, v1alpha1.RolloutInvalidSpec); was == nil || was.Message != w.invalidMessage() {
 		p.Events = []Event{{corev1.EventTypeWarning, string(v1alpha1.RolloutInvalidSpec), w.invalidMessage()}}

@@ -53,6 +53,12 @@ func chosen(routes []trafficrouting.ManagedRoute) bool {
 // canaryServes reports whether the canary Service may be getting requests, by weight or by their headers.
 func (w world) canaryServes() bool { return w.Traffic.CanaryWeight > 0 || chosen(w.Traffic.Routes) }
 
+// leads reports whether any route is there to be brought home: all of those that the spec names, or one
+// that is left of them.
+func (w world) leads() bool {
+	return w.Traffic.Exists || w.canaryServes() || len(w.Traffic.Additional) > 0 || len(w.Traffic.Routes) > 0
+}
+
 // asked reports whether the canary needs a pod: a step gives it weight, or requests or copies of them by a route.
 func (w world) asked(weight int32) bool { return weight > 0 || len(w.stepRoutes()) > 0 }
 
