@@ -246,3 +246,54 @@ func TestAMissingKindIsLookedForOnceUntilItsDefinitionComes(t *testing.T) {
 		})
 	}
 }
+
+// silence is an API server that does not answer.
+type silence struct {
+	meta.RESTMapper
+
+	asked *int
+}
+
+var errSilence = errors.New("no route to host")
+
+func (s silence) RESTMapping(schema.GroupKind, ...string) (*meta.RESTMapping, error) {
+	*s.asked++
+	return nil, errSilence
+}
+
+// Whoever does not need a kind of a cluster that does not answer is not held up: it is asked once in a while.
+func TestAClusterThatDoesNotAnswerServesNothingForAWhile(t *testing.T) {
+	t.Parallel()
+	asked, now := 0, time.Unix(1_000_000, 0)
+	o := New(Options{
+		Client: mapped{mapper: silence{asked: &asked}}, Now: func() time.Time { return now },
+		WatchDefinitions: func() error { return nil },
+	})
+	for _, want := range []int{1, 1, 2} {
+		_, err := o.RESTMapper().RESTMapping(kindOf("Mesh").GroupKind(), "v1")
+		if !meta.IsNoMatchError(err) || !errors.Is(err, errSilence) {
+			t.Errorf("error %v, want one that says both", err)
+		}
+		if asked != want {
+			t.Errorf("asked %d times, want %d", asked, want)
+		}
+		now = now.Add(forgotten/2 + time.Second)
+	}
+}
+
+// Without the right to hear of definitions a missing kind is looked for again after a while.
+func TestWithoutTheRightToHearOfDefinitionsAMissIsForgotten(t *testing.T) {
+	t.Parallel()
+	asked, now := 0, time.Unix(1_000_000, 0)
+	o := New(Options{
+		Client: mapped{mapper: asking{asked: &asked}}, Now: func() time.Time { return now },
+		WatchDefinitions: func() error { return errors.New("forbidden") },
+	})
+	for range 2 {
+		_, _ = o.RESTMapper().RESTMapping(kindOf("Mesh").GroupKind(), "v1")
+		now = now.Add(forgotten + time.Second)
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
+	}
+}
