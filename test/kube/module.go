@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,7 @@ func ModuleDir(ctx context.Context, dependent, module string) (string, error) {
 	out, err := cmd.Output()
 	var fetched struct{ Dir, Error string }
 	if unreadable := json.Unmarshal(out, &fetched); unreadable != nil {
-		return "", fmt.Errorf("fetching module %s of %s: %w (%v)", module, dependent, unreadable, err)
+		return "", fmt.Errorf("fetching module %s of %s: %w", module, dependent, errors.Join(unreadable, err))
 	}
 	if err != nil || fetched.Error != "" {
 		return "", fmt.Errorf("fetching module %s of %s: %w: %s", module, dependent, err, fetched.Error)

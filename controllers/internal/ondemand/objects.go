@@ -122,7 +122,7 @@ func (o *Objects) List(ctx context.Context, list client.ObjectList, opts ...clie
 	}
 	if err := o.ready(ctx, kind); err != nil {
 		if matches.FieldSelector != nil {
-			return nil //nolint:nilerr // Nothing is known yet; whoever names an object of the kind is told.
+			return nil // nothing is known yet; whoever names an object of the kind is told
 		}
 		return err
 	}

@@ -125,7 +125,7 @@ func whyRoute(w world, safe target) string {
 	switch {
 	case !w.routed():
 		return "the strategy has no routes any more"
-	case !w.Traffic.Exists && !(w.abort.Decided && w.leads()):
+	case !w.Traffic.Exists && (!w.abort.Decided || !w.leads()):
 		return "there is no canary route yet"
 	default:
 		return whyRoutesMove(w, safe)
