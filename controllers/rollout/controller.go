@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -68,8 +67,6 @@ type Reconciler struct {
 	// objects are those that routers read: of the cluster of the Rollouts, and of the mesh if it is another one.
 	objects   []*ondemand.Objects
 	balancers balancers
-	// scanned is set when it is known which kinds have objects that are left of earlier specs.
-	scanned atomic.Bool
 	// meshWrites are those to a mesh in another cluster.
 	meshWrites ownwrites.Log
 }

@@ -173,9 +173,6 @@ func (r *Reconciler) selected(ctx context.Context, seen *observed, name string, 
 }
 
 func (r *Reconciler) observeTraffic(ctx context.Context, seen *observed) error {
-	if len(r.objects) > 0 && !r.scanned.Load() {
-		return errBehind // routes that are left of an earlier spec may not be known yet
-	}
 	traffic, err := r.router(r.Client, r.mesh()).Observe(ctx, trafficrouting.Ref{Rollout: seen.Rollout})
 	seen.Traffic = traffic
 	if err = behind(err); errors.Is(err, errBehind) {

@@ -234,7 +234,6 @@ const scanPage = 500
 // scan begins to watch the kinds of which some object still belongs to a Rollout, since the Rollout may
 // name another router by now. It runs once, with the first lease, and reads metadata alone.
 func (r *Reconciler) scan(ctx context.Context) error {
-	defer r.scanned.Store(true)
 	log := ctrl.LoggerFrom(ctx)
 	served := map[schema.GroupKind]bool{}
 	for _, s := range steeredKinds {
