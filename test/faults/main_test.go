@@ -156,9 +156,15 @@ func (s *scene) abort() {
 	s.patch(statusOf(s.api.client), types.MergePatchType, `{"status":{"abort":true}}`)
 }
 
-// resume does what a person does who ends a pause.
+// resume does what a person does who ends a pause, once there is one.
 func (s *scene) resume() {
 	s.Helper()
+	s.eventually(func(ro *v1alpha1.Rollout) error {
+		if len(ro.Status.PauseConditions) == 0 {
+			return fmt.Errorf("not paused: %s", brief(ro))
+		}
+		return nil
+	})
 	s.patch(statusOf(s.api.client), types.MergePatchType, `{"status":{"pauseConditions":null}}`)
 }
 
